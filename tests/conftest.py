@@ -1,0 +1,23 @@
+"""Fixtures for every floor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture(scope="session")
+def material() -> Path:
+    """The folder of real data and published cases beside the repository; skips without it."""
+    folder = Path(__file__).resolve().parents[2] / "shared"
+    if not (folder / "data" / "mnist").is_dir():
+        pytest.skip("the real data sets are not on this machine")
+    return folder
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A fresh generator with a fixed seed."""
+    return np.random.default_rng(0)
