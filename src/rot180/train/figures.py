@@ -1,0 +1,248 @@
+"""Pictures of a training: curves, confusion matrix, mistakes. Each function returns a PNG.
+
+Colours are Okabe and Ito's, which colour-blind people tell apart; numbers are written into the
+pictures wherever they fit. Needs the `plot` extra.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rot180.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["confusion_png", "curves_png", "mistakes_png"]
+
+_LIGHT = {
+    "paper": "#ffffff",
+    "ink": "#1f2328",
+    "soft": "#6e7781",
+    "line": "#d8dee4",
+    "train": "#0072b2",
+    "val": "#d55e00",
+    "rate": "#6e7781",
+}
+_DARK = {
+    "paper": "#161b22",
+    "ink": "#e6edf3",
+    "soft": "#9aa4af",
+    "line": "#30363d",
+    "train": "#56b4e9",
+    "val": "#f0a35e",
+    "rate": "#9aa4af",
+}
+
+
+def _figure(width: float, height: float, theme: dict[str, str]) -> Any:
+    """An empty figure in inches; no pyplot, so no window system and no global state."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtraError("pictures", "matplotlib", "plot") from error
+    figure = Figure(figsize=(width, height), layout="constrained", facecolor=theme["paper"])
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _png(figure: Any) -> bytes:
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        # a class name in a script that the font lacks is drawn as boxes, which is no error
+        warnings.filterwarnings("ignore", message="Glyph")
+        figure.savefig(buffer, format="png", dpi=120, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _style(axes: Any, theme: dict[str, str]) -> None:
+    axes.set_facecolor(theme["paper"])
+    axes.tick_params(colors=theme["soft"], labelsize=9)
+    for name, spine in axes.spines.items():
+        spine.set_visible(name in ("left", "bottom"))
+        spine.set_color(theme["line"])
+    axes.xaxis.label.set_color(theme["soft"])
+    axes.yaxis.label.set_color(theme["soft"])
+
+
+def curves_png(records: Sequence[dict[str, Any]], *, dark: bool = False) -> bytes:
+    """Loss, error rate and learning rate over the epochs.
+
+    Args:
+        records: the epoch records of a run.
+        dark: light ink on dark paper.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    theme = _DARK if dark else _LIGHT
+    panels: list[tuple[str, list[tuple[str, str]], bool]] = [
+        ("Loss", [("train_loss", "training"), ("val_loss", "validation")], True),
+    ]
+    if any(r.get("train_accuracy") is not None for r in records):
+        keys = [("train_accuracy", "training"), ("val_accuracy", "validation")]
+        panels.append(("Error rate, %", keys, True))
+    panels.append(("Learning rate", [("lr", "rate")], False))
+    figure = _figure(3.7 * len(panels), 3.1, theme)
+    for index, (title, keys, logarithmic) in enumerate(panels):
+        axes = figure.add_subplot(1, len(panels), index + 1)
+        _style(axes, theme)
+        axes.set_title(title, fontsize=11, loc="left", color=theme["ink"])
+        axes.set_xlabel("epoch", fontsize=9)
+        axes.grid(axis="y", color=theme["line"], linewidth=0.6)
+        drawn = [_curve(axes, records, key, name, theme) for key, name in keys]
+        if logarithmic:
+            _log_axis(axes)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.margins(x=0.03)
+        if sum(low is not None for low in drawn) > 1:
+            axes.legend(frameon=False, fontsize=9, labelcolor=theme["ink"])
+    return _png(figure)
+
+
+def _curve(
+    axes: Any, records: Sequence[dict[str, Any]], key: str, name: str, theme: dict[str, str]
+) -> float | None:
+    """Draw one key over the epochs; its smallest value, None when no record has the key."""
+    points = [(r["epoch"], r[key]) for r in records if r.get(key) is not None]
+    if not points:
+        return None
+    epochs, values = np.array(points, dtype=np.float64).T
+    if "accuracy" in key:
+        values = 100 * (1 - values)
+    color = theme[{"training": "train", "validation": "val"}.get(name, name)]
+    few = len(points) <= 40
+    style = "-" if name != "validation" else "--"
+    marker = {"training": "o", "validation": "s"}.get(name) if few else None
+    axes.plot(epochs, values, style, color=color, label=name, marker=marker, ms=3, lw=1.6)
+    return float(values.min())
+
+
+def _log_axis(axes: Any) -> None:
+    """A logarithmic axis with plain numbers; when a value is 0, one that is linear at the end."""
+    from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
+
+    values = np.concatenate([line.get_ydata() for line in axes.lines] or [np.ones(1)])
+    positive = values[values > 0]
+    if not positive.size:
+        return
+    ticks = [m * 10.0**e for e in range(-9, 10) for m in (1, 2, 5)]
+    if positive.max() > 300 * positive.min():
+        ticks = ticks[::3]
+    if (values <= 0).any():
+        axes.set_yscale("symlog", linthresh=positive.min())
+        ticks = [0.0, *(tick for tick in ticks if tick >= positive.min())]
+    else:
+        axes.set_yscale("log")
+    axes.yaxis.set_major_locator(FixedLocator(ticks))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+
+
+def confusion_png(
+    counts: NDArray[np.int64], classes: Sequence[str], *, dark: bool = False
+) -> bytes:
+    """The confusion matrix: true classes down, predicted across; right ones blue, wrong orange.
+
+    Args:
+        counts: (classes, classes), rows are true classes.
+        classes: their names.
+        dark: light ink on dark paper.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    theme = _DARK if dark else _LIGHT
+    from_names = max(len(name) for name in classes)
+    size = len(classes)
+    side = min(12.0, 2.2 + 0.42 * max(size, 6) + 0.05 * from_names)
+    figure = _figure(side, side + 0.3, theme)
+    axes = figure.add_subplot(1, 1, 1)
+    _style(axes, theme)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    colours = _cell_colours(shares, theme)
+    axes.imshow(colours, aspect="equal", interpolation="nearest")
+    for edge in np.arange(0.5, size - 1):
+        axes.axhline(edge, color=theme["line"], linewidth=0.5)
+        axes.axvline(edge, color=theme["line"], linewidth=0.5)
+    total, right = int(counts.sum()), int(np.trace(counts))
+    axes.set_title(
+        f"{total - right} of {total} wrong: {100 * right / max(total, 1):.2f} % right",
+        fontsize=11,
+        loc="left",
+        color=theme["ink"],
+    )
+    axes.set_xlabel("predicted", fontsize=10)
+    axes.set_ylabel("true", fontsize=10)
+    step = max(1, size // 40)
+    ticks = range(0, size, step)
+    turned = 0 if from_names <= 2 and size <= 20 else 90 if size > 20 else 40
+    align = {0: "center", 40: "right", 90: "center"}[turned]
+    axes.set_xticks(ticks, [classes[i] for i in ticks], rotation=turned, ha=align, fontsize=9)
+    axes.set_yticks(ticks, [classes[i] for i in ticks], fontsize=9)
+    axes.tick_params(length=0)
+    if size <= 25:
+        for i, j in zip(*np.nonzero(counts), strict=True):
+            bright = colours[i, j] @ (0.299, 0.587, 0.114) > 0.5
+            color = "#1f2328" if bright else "#ffffff"
+            small = 8 if counts.max() < 1000 else 6.5
+            axes.text(j, i, str(counts[i, j]), ha="center", va="center", color=color, size=small)
+    return _png(figure)
+
+
+def _cell_colours(shares: NDArray[np.float64], theme: dict[str, str]) -> NDArray[np.float64]:
+    """RGB (classes, classes, 3): paper where nothing is, towards blue or orange with the share."""
+
+    def rgb(name: str) -> NDArray[np.float64]:
+        return np.array([int(theme[name][i : i + 2], 16) / 255 for i in (1, 3, 5)])
+
+    diagonal = np.eye(len(shares), dtype=bool)
+    # the square root lifts single mistakes, which are what one looks for
+    strength = np.where(diagonal, shares, np.sqrt(shares) * 0.9)
+    strength = np.where(shares > 0, 0.08 + 0.92 * strength, 0.0)[..., None]
+    ink = np.where(diagonal[..., None], rgb("train"), rgb("val"))
+    return np.asarray(rgb("paper") * (1 - strength) + ink * strength)
+
+
+def mistakes_png(
+    images: NDArray[np.uint8],
+    captions: Sequence[tuple[str, str]],
+    title: str,
+    *,
+    dark: bool = False,
+) -> bytes:
+    """A sheet of images, each with two lines under it: the true class, and the guess.
+
+    Args:
+        images: (N, C, H, W) with 1 or 3 channels, N >= 1.
+        captions: N pairs of lines.
+        title: above the sheet.
+        dark: light ink on dark paper.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    theme = _DARK if dark else _LIGHT
+    columns = min(6, max(len(images), 4))
+    rows = -(-len(images) // columns)
+    figure = _figure(1.5 * columns, 1.85 * rows + 0.4, theme)
+    figure.suptitle(title, fontsize=11, color=theme["ink"], x=0.01, ha="left")
+    for index, (image, (true, guess)) in enumerate(zip(images, captions, strict=True)):
+        axes = figure.add_subplot(rows, columns, index + 1)
+        if len(image) == 1:
+            axes.imshow(image[0], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        else:
+            axes.imshow(image[:3].transpose(1, 2, 0), interpolation="nearest")
+        axes.set_xticks([])
+        axes.set_yticks([])
+        for spine in axes.spines.values():
+            spine.set_color(theme["line"])
+        axes.set_xlabel(f"{true}\n{guess}", fontsize=9, color=theme["ink"])
+    return _png(figure)
