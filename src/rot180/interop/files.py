@@ -69,7 +69,7 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
     >>> read_bytes("no/such/file")
     Traceback (most recent call last):
         ...
-    rot180.errors.DataError: cannot read no/such/file; got No such file or directory.
+    rot180.errors.DataError: cannot read no/such/file; got No such file or directory
     """
     try:
         return Path(path).read_bytes()
