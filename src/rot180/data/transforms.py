@@ -228,7 +228,8 @@ class Resize:
         kind = np.float64 if images.dtype == np.float64 else np.float32
         down = _triangle(images.shape[2], rows).astype(kind)
         across = _triangle(images.shape[3], columns).astype(kind)
-        return _as(down @ (images.astype(kind) @ across.T), images.dtype)
+        # Contiguous first: the matrix product's last bits depend on the memory layout.
+        return _as(down @ (np.ascontiguousarray(images, kind) @ across.T), images.dtype)
 
 
 def rotated(images: NDArray[Any], degrees: NDArray[Any]) -> NDArray[Any]:
@@ -254,15 +255,17 @@ def rotated(images: NDArray[Any], degrees: NDArray[Any]) -> NDArray[Any]:
     column = np.clip(x * np.cos(angle) - y * np.sin(angle) + (width + 1) / 2, 0, width + 1)
     top = np.minimum(row.astype(np.int64), height)
     left = np.minimum(column.astype(np.int64), width)
-    ringed = np.pad(images.astype(kind), ((0, 0), (0, 0), (1, 1), (1, 1)))
-    flat = ringed.reshape(count, channels, (height + 2) * (width + 2))
-    result = np.zeros((count, channels, height * width), kind)
-    for step_down, down in ((0, 1 - (row - top)), (1, row - top)):
-        for step_right, right in ((0, 1 - (column - left)), (1, column - left)):
-            cell = (top + step_down) * (width + 2) + left + step_right
-            share = (down * right).astype(kind).reshape(count, 1, -1)
-            result += share * np.take_along_axis(flat, cell.reshape(count, 1, -1), axis=2)
-    return _as(result.reshape(images.shape), images.dtype)
+    # Channels last for the gathering, so that one index fetches all channels of a cell.
+    ringed = np.zeros((count, height + 2, width + 2, channels), kind)
+    ringed[:, 1:-1, 1:-1] = images.transpose(0, 2, 3, 1)
+    cells = ringed.reshape(-1, channels)
+    corner = (np.arange(count).reshape(-1, 1, 1) * (height + 2) + top) * (width + 2) + left
+    low, right = (row - top).astype(kind)[..., None], (column - left).astype(kind)[..., None]
+    upper = (1 - right) * cells.take(corner, axis=0) + right * cells.take(corner + 1, axis=0)
+    corner += width + 2
+    lower = (1 - right) * cells.take(corner, axis=0) + right * cells.take(corner + 1, axis=0)
+    turned = (1 - low) * upper + low * lower
+    return _as(np.ascontiguousarray(turned.transpose(0, 3, 1, 2)), images.dtype)
 
 
 @lru_cache(maxsize=64)
