@@ -68,13 +68,14 @@ class Axis:
             axis: the axis an error message names.
 
         Raises:
-            ShapeError: the effective kernel is larger than the padded input, H+A+B < e.
+            ShapeError: the effective kernel is larger than the padded input, H+A+B < e, or the
+                input has no cells.
 
         >>> Axis(kernel=5).output_size(28)
         24
         """
         room = size + self.before + self.after - self.effective
-        if room < 0 or size < 0:
+        if room < 0 or size < 1:
             raise self._no_output(size, op, axis)
         return room // self.stride + 1
 
@@ -88,7 +89,7 @@ class Axis:
         1
         """
         room = size + self.before + self.after - self.effective
-        if room < 0 or size < 0:
+        if room < 0 or size < 1:
             raise self._no_output(size, op, axis)
         return room % self.stride
 
@@ -183,10 +184,14 @@ class Axis:
         return WeightGradient(dilate=self.stride, window=window, taps=self.kernel, surplus=surplus)
 
     def _no_output(self, size: int, op: str, axis: int) -> ShapeError:
+        if size < 1:
+            return ShapeError(
+                f"{op}: no input along axis {axis}", expected="at least 1 cell", got=str(size)
+            )
         return ShapeError(
             f"{op}: no output along axis {axis}",
             arithmetic=self.arithmetic(size),
-            expected=f"an input of at least {max(0, self.effective - self.before - self.after)}",
+            expected=f"an input of at least {self.effective - self.before - self.after}",
             got=str(size),
             rule="the effective kernel dilation*(kernel-1)+1 must fit into the padded input",
         )

@@ -133,7 +133,10 @@ def _pool_axis(axis: Axis, ceil_mode: bool, size: int, index: int, op: str) -> A
     if ceil_mode:
         axis = _ceil_axis(axis, size)
     outputs = axis.output_size(size, op=op, axis=index)
-    for p in range(outputs):
+    # Only a window that starts before the input, with taps further apart than it is long, can
+    # miss all of it. (No loop over all outputs: there may be billions.)
+    starting_before = min(outputs, -(-axis.before // axis.stride))
+    for p in range(starting_before if size < axis.dilation else 0):
         if not axis.live_taps(p, size):
             first, last = axis.position(p, 0), axis.position(p, axis.kernel - 1)
             raise ShapeError(
