@@ -1,0 +1,233 @@
+"""The graph: what `apply` records, and what a backward sweep needs of it."""
+
+from __future__ import annotations
+
+import itertools
+import traceback
+import weakref
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rot180.core import rules
+from rot180.core.kinds import OUTPUT, Array, Kind, Select, run
+from rot180.core.modes import state
+from rot180.core.tensor import Hook, Tensor, Version
+from rot180.errors import DTypeError, GraphError, NumericsError
+
+__all__ = ["Node", "apply", "choose", "users_line"]
+
+_sequence = itertools.count()
+_PACKAGE = str(Path(__file__).resolve().parents[1])
+
+
+def users_line() -> str:
+    """File and line, outside this package, of the call that is running."""
+    for frame in reversed(traceback.extract_stack()):
+        if not frame.filename.startswith(_PACKAGE):
+            return f"{frame.filename}, line {frame.lineno}: {frame.line or '?'}"
+    return "an unknown line"
+
+
+class _Saved:
+    """A value kept for the backward sweep, with the version it had."""
+
+    __slots__ = ("checksum", "count", "data", "source", "version")
+
+    def __init__(self, value: Tensor, is_output: bool) -> None:
+        self.data: Array = value.data
+        self.version: Version = value.version
+        self.count = value.version.count
+        # A node must not hold its own output, or neither would ever be freed by counting.
+        self.source = None if is_output else value
+        self.checksum = _checksum(value.data) if state.anomaly else None
+
+    def unpack(self, node: Node) -> Tensor:
+        changed = self.version.count - self.count
+        if changed or (self.checksum is not None and self.checksum != _checksum(self.data)):
+            raise GraphError(
+                f"backward: a value of shape {self.data.shape} that {node.name} saved for its "
+                f"gradient was changed in place",
+                expected="0 changes since the forward pass",
+                got=f"{changed or 'one behind the back of the tensor'}",
+                rule="write into a copy, or change the value after backward()",
+            )
+        if self.source is not None:
+            return self.source
+        value = Tensor(self.data, requires_grad=True)
+        value.grad_fn, value.version = node, self.version
+        return value
+
+
+def _checksum(data: Array) -> int:
+    return zlib.crc32(np.ascontiguousarray(data).view(np.uint8).data)
+
+
+class Node:
+    """One recorded operation.
+
+    Attributes:
+        kind: what it is (a form, a map, ...), which decides its gradient rule.
+        parents: for each input the node that made it, the leaf itself, or None (no gradient).
+        parent_outputs: for each input, which output of its node it is.
+        sequence: its place in the order of making; a sweep visits nodes from high to low.
+        shapes: shape and dtype of each output.
+        where: the user's line, in anomaly mode.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_hooks",
+        "_retained",
+        "_saved",
+        "kind",
+        "parent_outputs",
+        "parents",
+        "sequence",
+        "shapes",
+        "where",
+    )
+
+    def __init__(self, kind: Any, inputs: tuple[Tensor, ...]) -> None:
+        self.kind = kind
+        self.parents = tuple(
+            (t if t.grad_fn is None else t.grad_fn) if t.requires_grad else None for t in inputs
+        )
+        self.parent_outputs = tuple(t.output_index for t in inputs)
+        self.sequence = next(_sequence)
+        self.shapes: list[tuple[tuple[int, ...], np.dtype[Any]]] = []
+        self.where = users_line() if state.anomaly else ""
+        self._saved: dict[int, _Saved] | None = {}
+        self._hooks: dict[int, list[Hook]] | None = None
+        self._retained: dict[int, weakref.ref[Tensor]] | None = None
+
+    @property
+    def name(self) -> str:
+        """The operation's name."""
+        return str(getattr(self.kind, "name", type(self.kind).__name__))
+
+    def save(self, position: int, value: Tensor) -> None:
+        """Keep an input (or the output, at position `OUTPUT`) for the gradient rule."""
+        if self._saved is not None:
+            self._saved[position] = _Saved(value, position == OUTPUT)
+
+    def saved(self, position: int) -> Tensor:
+        """A value that was kept.
+
+        Raises:
+            GraphError: it was freed by an earlier sweep, or changed in place.
+        """
+        if self._saved is None:
+            raise GraphError(
+                f"backward: the values saved by {self.name} were freed by an earlier backward()",
+                rule="call backward(retain_graph=True) the first time to sweep twice",
+            )
+        return self._saved[position].unpack(self)
+
+    def free(self) -> None:
+        """Forget the saved values."""
+        self._saved = None
+
+    def hooks_of(self, output: int) -> list[Hook]:
+        """The list of hooks on one output, for adding to."""
+        self._hooks = self._hooks or {}
+        return self._hooks.setdefault(output, [])
+
+    def retain(self, output: Tensor) -> None:
+        """Remember to set `.grad` of this output."""
+        self._retained = self._retained or {}
+        self._retained[output.output_index] = weakref.ref(output)
+
+    def arrived(self, output: int, g: Tensor) -> Tensor:
+        """Run the hooks of one output on its complete gradient, and retain it if asked."""
+        for hook in list((self._hooks or {}).get(output, ())):
+            replaced = hook(g)
+            g = g if replaced is None else replaced
+        reference = (self._retained or {}).get(output)
+        kept = reference() if reference is not None else None
+        if kept is not None:
+            kept.grad = g if kept.grad is None else kept.grad + g
+        return g
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(str(shape) for shape, _ in self.shapes)
+        return f"<{self.name} -> {shapes}>"
+
+
+def apply(kind: Kind, *inputs: Tensor) -> Tensor:
+    """Run an operation and record it where a gradient may be wanted.
+
+    Raises:
+        DTypeError: float32 and float64 are mixed.
+        NumericsError: in anomaly mode, the result holds NaN and no input does.
+    """
+    _check_one_float(kind, inputs)
+    return _record(kind, inputs, run(kind, *(t.data for t in inputs)))
+
+
+def choose(kind: Select, source: Tensor) -> tuple[Tensor, Tensor]:
+    """Run a select: the chosen values, recorded in the graph, and the record of the choice."""
+    values, record = run(kind, source.data)
+    chosen = Tensor(record)
+    return _record(kind, (source,), values, {1: chosen}), chosen
+
+
+def _record(
+    kind: Kind, inputs: tuple[Tensor, ...], data: Array, extra: dict[int, Tensor] | None = None
+) -> Tensor:
+    out = Tensor(data)
+    if data.base is not None and inputs and np.may_share_memory(data, inputs[0].data):
+        out.version = inputs[0].version
+    if state.grad and data.dtype.kind == "f" and any(t.requires_grad for t in inputs):
+        node = Node(kind, inputs)
+        node.shapes.append((data.shape, data.dtype))
+        out.requires_grad, out.grad_fn = True, node
+        wanted = {
+            position
+            for u, t in enumerate(inputs)
+            if t.requires_grad
+            for position in rules.needs(kind, u)
+        }
+        for position in sorted(wanted):
+            if extra is not None and position in extra:
+                node.save(position, extra[position])
+            else:
+                node.save(position, out if position == OUTPUT else inputs[position])
+    if state.anomaly:
+        check_anomaly(getattr(kind, "name", "operation"), data, tuple(t.data for t in inputs))
+    return out
+
+
+def check_anomaly(name: str, data: Array, inputs: tuple[Array, ...]) -> None:
+    """Raise where a value turned NaN: the result holds one and no input does."""
+    if _has_nan(data) and not any(map(_has_nan, inputs)):
+        cause = state.cause
+        raise NumericsError(
+            f"{name}: the result is NaN and no input is"
+            if cause is None
+            else f"the gradient of {cause.name} is NaN and what it was computed from is not",
+            got=f"{int(np.isnan(data).sum())} NaN in shape {data.shape}",
+            rule=f"called at {users_line() if cause is None else cause.where}",
+        )
+
+
+def _has_nan(data: npt.NDArray[Any]) -> bool:
+    return data.dtype.kind == "f" and bool(np.isnan(data).any())
+
+
+def _check_one_float(kind: Kind, inputs: tuple[Tensor, ...]) -> None:
+    first = None
+    for t in inputs:
+        dtype = t.data.dtype
+        if dtype.kind == "f":
+            if first is not None and dtype != first:
+                raise DTypeError(
+                    f"{kind.name}: mixed data types",
+                    expected=f"{first} throughout",
+                    got=f"{first} and {dtype}",
+                    rule="nothing is converted silently; use x.astype(...)",
+                )
+            first = dtype

@@ -1,0 +1,235 @@
+"""Normalisation: composed of means, squares and a root, so that its gradient is that of the whole.
+
+    z = (x − mean) / √(var + eps) · weight + bias
+
+In training, mean and variance depend on x, and the composition's gradient contains the terms that
+come back through both. In evaluation they are constants, and the gradient is g · weight / √(var + eps).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rot180.core import ArrayLike, Tensor, no_grad
+from rot180.errors import ArgumentError, ShapeError
+from rot180.ops.elementwise import rsqrt, square
+from rot180.ops.operands import floating
+from rot180.ops.reduce import mean
+from rot180.ops.registry import operation
+from rot180.ops.shape import reshape
+
+__all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "normalize"]
+
+
+def _standardised(x: Tensor, axes: tuple[int, ...], eps: float) -> tuple[Tensor, Tensor, Tensor]:
+    """(x − mean, 1 / √(var + eps), var) with biased variance over the axes, which stay."""
+    deviation = x - mean(x, axes, True)
+    variance = mean(square(deviation), axes, True)
+    return deviation, rsqrt(variance + eps), variance
+
+
+def _per_channel(value: ArrayLike, channels: int, ndim: int, what: str) -> Tensor:
+    t = floating(value, what)
+    if t.shape != (channels,):
+        raise ShapeError(
+            f"{what}: one number a channel", expected=f"({channels},)", got=str(t.shape)
+        )
+    return reshape(t, (channels, *(1,) * (ndim - 2)))
+
+
+def _affine(centred: Tensor, scale: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+    z = centred * (scale if weight is None else scale * weight)
+    return z if bias is None else z + bias
+
+
+@operation
+def batch_norm(
+    input: ArrayLike,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: ArrayLike | None = None,
+    bias: ArrayLike | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Law: z = (x − μ) / √(σ² + eps) · weight + bias, μ and σ² of each channel over all else.
+
+    Args:
+        input: (N, C, ...).
+        running_mean: (C,), written in place in training.
+        running_var: (C,), written in place in training (with the unbiased variance).
+        weight: (C,), 1 by default.
+        bias: (C,), 0 by default.
+        training: normalise by the batch (biased variance) instead of the running values.
+        momentum: weight of the new value in the running ones.
+        eps: added to the variance.
+
+    Raises:
+        ShapeError: fewer than two cells a channel in training, or a size that is not C.
+
+    Source: Ioffe and Szegedy, Batch normalization, 2015.
+    """
+    what = "batch_norm"
+    x = floating(input, what)
+    if x.ndim < 2:
+        raise ShapeError(f"{what}: input", expected="(N, C, ...)", got=str(x.shape))
+    channels = x.shape[1]
+    w = None if weight is None else _per_channel(weight, channels, x.ndim, what)
+    b = None if bias is None else _per_channel(bias, channels, x.ndim, what)
+    if not training:
+        if running_mean is None or running_var is None:
+            raise ArgumentError(f"{what}: evaluation needs running_mean and running_var")
+        centre = _per_channel(running_mean, channels, x.ndim, what)
+        spread = _per_channel(running_var, channels, x.ndim, what)
+        return _affine(x - centre, rsqrt(spread + eps), w, b)
+    cells = x.size // channels if channels else 0
+    if cells == 1:
+        raise ShapeError(
+            f"{what}: one cell a channel has no variance in training",
+            arithmetic=f"{' · '.join(map(str, x.shape))} cells / {channels} channels = 1",
+            rule="use a larger batch, or evaluation mode",
+        )
+    axes = (0, *range(2, x.ndim))
+    centre = mean(x, axes, True)
+    deviation = x - centre
+    variance = mean(square(deviation), axes, True)
+    if cells:
+        _update(running_mean, centre, momentum)
+        _update(running_var, variance, momentum, cells / (cells - 1))
+    return _affine(deviation, rsqrt(variance + eps), w, b)
+
+
+def _update(running: Tensor | None, new: Tensor, momentum: float, factor: float = 1.0) -> None:
+    if running is None:
+        return
+    with no_grad():
+        kept = running.writable()
+        kept *= 1 - momentum
+        kept += momentum * factor * new.data.reshape(kept.shape)
+
+
+@operation
+def layer_norm(
+    input: ArrayLike,
+    normalized_shape: int | Sequence[int],
+    weight: ArrayLike | None = None,
+    bias: ArrayLike | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Law: z = (x − μ) / √(σ² + eps) · weight + bias, μ and σ² over the last axes of each cell.
+
+    Args:
+        input: (.., normalized_shape).
+        normalized_shape: sizes of the last axes.
+        weight: of that shape.
+        bias: of that shape.
+        eps: added to the variance.
+
+    Source: Ba, Kiros and Hinton, Layer normalization, 2016.
+    """
+    what = "layer_norm"
+    x = floating(input, what)
+    sizes = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    if not sizes or x.shape[-len(sizes) :] != sizes:
+        raise ShapeError(f"{what}: last axes of the input", expected=str(sizes), got=str(x.shape))
+    deviation, scale, _ = _standardised(x, tuple(range(x.ndim - len(sizes), x.ndim)), eps)
+    z = deviation * scale
+    for value in (weight, bias):
+        if value is not None and floating(value, what).shape != sizes:
+            raise ShapeError(
+                f"{what}: weight and bias",
+                expected=str(sizes),
+                got=str(floating(value, what).shape),
+            )
+    z = z if weight is None else z * floating(weight, what)
+    return z if bias is None else z + floating(bias, what)
+
+
+@operation
+def group_norm(
+    input: ArrayLike,
+    num_groups: int,
+    weight: ArrayLike | None = None,
+    bias: ArrayLike | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Law: z = (x − μ) / √(σ² + eps) · weight + bias, μ and σ² of each image and group of channels.
+
+    Args:
+        input: (N, C, ...).
+        num_groups: divides C.
+        weight: (C,).
+        bias: (C,).
+        eps: added to the variance.
+
+    Source: Wu and He, Group normalization, 2018.
+    """
+    what = "group_norm"
+    x = floating(input, what)
+    if x.ndim < 2 or num_groups < 1 or x.shape[1] % num_groups:
+        raise ShapeError(
+            f"{what}: groups must divide the channels", got=f"{num_groups} groups, input {x.shape}"
+        )
+    batch, channels = x.shape[:2]
+    grouped = reshape(x, (batch, num_groups, channels // num_groups, *x.shape[2:]))
+    deviation, scale, _ = _standardised(grouped, tuple(range(2, grouped.ndim)), eps)
+    z = reshape(deviation * scale, x.shape)
+    z = z if weight is None else z * _per_channel(weight, channels, x.ndim, what)
+    return z if bias is None else z + _per_channel(bias, channels, x.ndim, what)
+
+
+@operation
+def instance_norm(
+    input: ArrayLike,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: ArrayLike | None = None,
+    bias: ArrayLike | None = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Law: z = (x − μ) / √(σ² + eps) · weight + bias, μ and σ² of each image and channel.
+
+    Args:
+        input: (N, C, spatial...).
+        running_mean: (C,), as in batch_norm, updated with the mean over the images.
+        running_var: (C,), likewise.
+        weight: (C,).
+        bias: (C,).
+        use_input_stats: normalise by the image instead of the running values.
+        momentum: weight of the new value in the running ones.
+        eps: added to the variance.
+
+    Source: Ulyanov, Vedaldi and Lempitsky, Instance normalization, 2016.
+    """
+    what = "instance_norm"
+    x = floating(input, what)
+    if not use_input_stats:
+        return batch_norm(x, running_mean, running_var, weight, bias, False, momentum, eps)
+    if x.ndim < 3:
+        raise ShapeError(f"{what}: input", expected="(N, C, spatial...)", got=str(x.shape))
+    channels, axes = x.shape[1], tuple(range(2, x.ndim))
+    cells = x.size // max(1, x.shape[0] * channels)
+    if cells == 1:
+        raise ShapeError(f"{what}: one cell a channel has no variance", got=str(x.shape))
+    centre = mean(x, axes, True)
+    deviation = x - centre
+    variance = mean(square(deviation), axes, True)
+    if x.size:
+        _update(running_mean, mean(centre, 0, True), momentum)
+        _update(running_var, mean(variance, 0, True), momentum, cells / (cells - 1))
+    w = None if weight is None else _per_channel(weight, channels, x.ndim, what)
+    b = None if bias is None else _per_channel(bias, channels, x.ndim, what)
+    return _affine(deviation, rsqrt(variance + eps), w, b)
+
+
+@operation
+def normalize(input: ArrayLike, p: float = 2.0, axis: int = 1, eps: float = 1e-12) -> Tensor:
+    """Law: z = x / max(‖x‖_p, eps) along an axis."""
+    from rot180.ops.elementwise import clip
+    from rot180.ops.reduce import norm
+
+    x = floating(input, "normalize")
+    return x / clip(norm(x, p, axis, True), eps)
