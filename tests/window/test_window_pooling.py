@@ -171,6 +171,6 @@ def check_against_torch(torch, kernel, stride, padding, size, ceil_mode, include
 
 
 def test_resolving_does_not_walk_over_all_outputs():
-    """A list of oneDNN holds a pool over 4,294,967,311 cells; its window is still a few integers."""
+    """oneDNN lists a pool over 4,294,967,311 cells; its window is still a few integers."""
     window = pool_window(7, 5, 3, input_size=(4_294_967_311,), ceil_mode=True)
     assert window.output_size((4_294_967_311,)) == (858_993_463,)

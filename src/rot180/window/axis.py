@@ -110,7 +110,7 @@ class Axis:
         first = self.stride * p - self.before
         start = max(0, -(first // self.dilation))
         stop = min(self.kernel, -((first - size) // self.dilation))
-        return range(start, max(start, stop))
+        return range(start, stop)
 
     def taps(self, size: int) -> Iterator[tuple[int, int, int]]:
         """The relation itself: all (p, r, h) with h = S·p + D·r − A a cell of the input.
