@@ -278,23 +278,28 @@ def _hardtanh(low: float, high: float) -> Map:
 @define_method("clip")
 @operation
 def clip(input: ArrayLike, min: float | None = None, max: float | None = None) -> Tensor:
-    """Law: z = min where x < min, max where x > max, else x (slope 1 from bound to bound).
+    """Law: z = min(max(x, min), max), with slope 1 from bound to bound; max wins over a larger min.
 
     Raises:
         ArgumentError: neither bound is given.
     """
     if min is None and max is None:
         raise ArgumentError("clip: at least one of min and max is needed")
+    x = as_tensor(input)
+    bounds = [bound for bound in (min, max) if bound is not None]
+    if x.dtype.kind in "iu" and all(isinstance(bound, numbers.Integral) for bound in bounds):
+        raised = x if min is None else maximum(x, min)  # integers stay integers
+        return raised if max is None else minimum(raised, max)
     low = None if min is None else float(min)
     high = None if max is None else float(max)
-    return apply(_clip(low, high), as_tensor(input))
+    return apply(_clip(low, high), x)
 
 
 @functools.lru_cache(maxsize=256)
 def _clip(low: float | None, high: float | None) -> Map:
     def body(x: e.Expression) -> e.Expression:
         result = x if low is None else e.where(x < low, low, x)
-        return result if high is None else e.where(x > high, high, result)
+        return result if high is None else e.where(result > high, high, result)
 
     return pointwise("clip", body)
 

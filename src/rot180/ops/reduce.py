@@ -289,11 +289,15 @@ def logsumexp(
     input: ArrayLike, axis: Axes = None, keepdims: bool | None = None, *, dim: Axes = None,
     keepdim: bool | None = None,
 ) -> Tensor:  # fmt: skip
-    """Law: z = ln Σ e^x = m + ln Σ e^(x−m) for any m; m = max x keeps it from overflowing."""
+    """Law: z = ln Σ e^x = m + ln Σ e^(x−m) for any m; m = max x keeps it from overflowing.
+
+    The sum of no cells is 0, and its logarithm −∞.
+    """
     axis, keep = pick_axis(axis, dim, keepdims, keepdim)
     x = floating(input, "logsumexp")
     axes = normal_axes(axis, x.ndim, "logsumexp")
-    highest = amax(x.detach(), axes, True).data
+    empty = np.zeros(_kept_shape(x.shape, axes), x.dtype)
+    highest = amax(x.detach(), axes, True).data if x.size else empty
     shift = Tensor(np.where(np.isfinite(highest), highest, 0).astype(x.dtype))
     total = ew.log(sum(ew.exp(x - shift), axes, True)) + shift
     return (
