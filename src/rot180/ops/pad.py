@@ -31,15 +31,20 @@ def _zero_form(shape: tuple[int, ...], pairs: Pairs) -> Form:
 def _source(
     mode: str, size: int, before: int, after: int
 ) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """For every cell of the padded axis, the cell of x that it shows."""
+    """For every cell of the padded axis, the cell of x that it shows; negative sides crop."""
+    if mode == "circular":  # what is cropped away does not come round again
+        kept = _kept(size, before, after)
+        return max(-before, 0) + np.arange(-max(before, 0), kept + max(after, 0)) % kept
     index = np.arange(-before, size + after)
     if mode == "replicate":
         return np.clip(index, 0, size - 1)
-    if mode == "circular":
-        return index % size
     period = max(1, 2 * (size - 1))
     folded = np.abs(index) % period
     return np.minimum(folded, period - folded) if size > 1 else np.zeros_like(index)
+
+
+def _kept(size: int, before: int, after: int) -> int:
+    return size + min(before, 0) + min(after, 0)
 
 
 def _pairs(pad: Sequence[int] | Sequence[Sequence[int]], ndim: int) -> Pairs:
@@ -72,7 +77,7 @@ def pad(
     Args:
         input: x.
         pad: PyTorch's flat order (last axis first: left, right, top, bottom, ...), or pairs
-            (before, after) for the last axes in their own order. "constant" crops at negative sides.
+            (before, after) for the last axes in their own order. Negative sides crop.
         mode: "constant"; "reflect" (1234 → 32 1234 32), "replicate" (11 1234 44),
             "circular" (34 1234 12).
         value: the constant.
@@ -104,12 +109,13 @@ def pad(
 
 
 def _check_border(mode: str, axis: int, size: int, before: int, after: int) -> None:
-    limit = {"reflect": size - 1, "circular": size}.get(mode)
-    widest = max(before, after)
-    if min(before, after) < 0 or size == 0 or (limit is not None and widest > limit):
+    limit = {"reflect": size - 1, "circular": _kept(size, before, after)}.get(mode)
+    too_wide = limit is not None and max(before, after) > limit
+    if too_wide or size == 0 or size + before + after < 0:
         raise ShapeError(
             f"pad: {mode} border of axis {axis}",
-            expected="at least 0 cells" + ("" if limit is None else f" and at most {limit}"),
+            arithmetic=f"{size} + {before} + {after} = {size + before + after}",
+            expected="cells to show" + ("" if limit is None else f", at most {limit} on a side"),
             got=f"{before} and {after} for size {size}",
         )
 
