@@ -51,6 +51,8 @@ def mean_of_inputs(node: Node) -> Tensor:
 @operator("Clip")
 def clip(node: Node) -> Tensor:
     low, high = (None if v is None else v.item() for v in (node.input(1), node.input(2)))
+    if low is None and high is None:  # nothing to do; F.clip wants a bound
+        return tensor(node.inputs[0])
     return F.clip(node.inputs[0], low, high)
 
 
@@ -275,11 +277,17 @@ def resize(node: Node) -> Tensor:
     axes = [axis % x.ndim for axis in node.get("axes", range(x.ndim))]
     old = len(node.inputs) == 2  # Upsample and the first Resize: (X, scales)
     scales, sizes = node.input(1 if old else 2), node.ints(3)
-    size = list(x.shape)
+    size, factor = list(x.shape), [1.0] * x.ndim
     for i, axis in enumerate(axes):
-        size[axis] = sizes[i] if sizes is not None else int(np.floor(x.shape[axis] * scales[i]))
-    if tuple(size[:2]) != x.shape[:2]:
+        if sizes is None:
+            factor[axis] = float(scales[i])
+        else:
+            size[axis] = sizes[i]
+    if tuple(size[:2]) != x.shape[:2] or factor[:2] != [1.0, 1.0]:
         raise NotImplementedError("batch and channels stay")
+    target: dict[str, Any] = {"size": tuple(size[2:])}
+    if sizes is None:
+        target = {"scale_factor": tuple(factor[2:])}
     mode = node.get("mode", "nearest")
     if mode == "cubic" or node.get("antialias", 0):
         raise NotImplementedError("cubic or antialiased")
@@ -288,8 +296,8 @@ def resize(node: Node) -> Tensor:
         words = {1: "linear", 2: "bilinear", 3: "trilinear"}
         return F.interpolate(
             x,
-            size=tuple(size[2:]),
+            **target,
             mode=words[x.ndim - 2],
             align_corners=corners == "align_corners",
         )
-    return F.interpolate(x, size=tuple(size[2:]), mode="nearest")
+    return F.interpolate(x, mode="nearest", **target)

@@ -206,6 +206,8 @@ for mode in ("constant", "reflect", "replicate", "circular"):
     call("pad", (2, 3, 5), pad=(2, 1), mode=mode)
     call("pad", (2, 3, 5, 6), pad=(2, 1, 0, 3), mode=mode)
     call("pad", (2, 3, 5, 6), pad=(-1, 2, 1, -2), mode=mode)
+    call("pad", (2, 3, 5), pad=(-2, 3), mode=mode)
+    call("pad", (2, 3, 5), pad=(2, -3), mode=mode)
     call("pad", (2, 2, 4, 4, 5), pad=(1, 2, 3, 0, 1, 1), mode=mode)
 call("pad", (2, 3, 5), pad=(2, -1, 1, 1), mode="constant", value=2.5)
 for size in (3, 7, 14, 20):
@@ -215,7 +217,11 @@ for size in (3, 7, 14, 20):
         call("interpolate", (2, 3, 7, 5), size=(size, 9), mode="bilinear", align_corners=corners)
 for factor in (2, 3, 1.5, 0.6, (2, 0.5)):
     call("interpolate", (2, 3, 7, 5), scale_factor=factor, mode="nearest")
-    call("interpolate", (2, 3, 7, 5), scale_factor=factor, mode="bilinear", align_corners=False)
+    call("interpolate", (2, 3, 7, 5), scale_factor=factor, mode="nearest-exact")
+    for corners in (False, True):
+        call(
+            "interpolate", (2, 3, 7, 5), scale_factor=factor, mode="bilinear", align_corners=corners
+        )
 call("interpolate", (2, 2, 3, 4, 3), scale_factor=2, mode="trilinear", align_corners=False)
 call("interpolate", (2, 2, 3, 4, 3), size=(5, 4, 7), mode="trilinear", align_corners=True)
 call("interpolate", (2, 2, 3, 4, 3), size=(5, 4, 7), mode="nearest")
