@@ -12,6 +12,7 @@ import itertools
 import numpy as np
 
 from rot180.core import Along, Array, Cells, Choice, Give, Rows, Select, Take, Windows, run
+from rot180.kernels.masks import keep
 from rot180.kernels.strided import empty_in_order
 from rot180.window import Axis
 
@@ -168,23 +169,29 @@ def _(choice: Windows, x: Array, largest: bool) -> tuple[Array, Array]:
         better(values[out], x[inside], out=values[out])
     nan = bool(np.isnan(values).any())
     if choice.ties == "first":
-        record = empty_in_order(
-            shape, x.strides, np.dtype(np.uint8 if len(taps) <= 256 else np.int32), zero=True
-        )
-        for tap, out, inside in reversed(taps):
-            np.copyto(record[out], tap, where=_wins(x[inside], values[out], nan))
-        return values, record
+        return values, _first_winner(choice, x, values, nan)
     share = np.zeros((len(taps), *shape), x.dtype)
     for tap, out, inside in taps:
-        share[tap][out] = _wins(x[inside], values[out], nan)
+        share[tap][out] = np.logical_not(_loses(x[inside], values[out], nan))
     if choice.ties == "split":
         share /= share.sum(axis=0)
     return values, share
 
 
-def _wins(x: Array, values: Array, nan: bool) -> Array:
-    wins = x == values
-    return np.asarray(wins | np.isnan(x)) if nan else np.asarray(wins)
+def _first_winner(choice: Windows, x: Array, values: Array, nan: bool) -> Array:
+    """The number of taps in front of the first winner, counted from the last tap back."""
+    taps = _taps(choice)
+    dtype = np.dtype(np.uint8 if len(taps) < 255 else np.int32)
+    record = empty_in_order(values.shape, x.strides, dtype, zero=True)
+    for _, out, inside in reversed(taps):
+        record += 1
+        record[out] *= _loses(x[inside], values[out], nan)
+    return record
+
+
+def _loses(x: Array, values: Array, nan: bool) -> Array:
+    loses = np.not_equal(x, values)
+    return np.asarray(loses & ~np.isnan(x) if nan else loses)
 
 
 @take.register
@@ -192,7 +199,7 @@ def _(choice: Windows, x: Array, record: Array) -> Array:
     out = empty_in_order(_output_shape(choice), x.strides, x.dtype, zero=True)
     for tap, there, here in _taps(choice):
         if choice.ties == "first":
-            np.copyto(out[there], x[here], where=record[there] == tap)
+            out[there] += keep(record[there] == tap, x[here])
         else:
             out[there] += record[tap][there] * x[here]
     return out
@@ -206,9 +213,9 @@ def _(choice: Windows, g: Array, record: Array) -> Array:
         if choice.ties != "first":
             out[here] += record[tap][there] * g[there]
         elif overlaps:
-            np.add(out[here], g[there], out=out[here], where=record[there] == tap)
+            out[here] += keep(record[there] == tap, g[there])
         else:
-            np.copyto(out[here], g[there], where=record[there] == tap)
+            keep(record[there] == tap, g[there], out[here])
     return out
 
 

@@ -9,6 +9,7 @@
    (h = S·p + D·r − A read for h), positions p are written as a strided slice, once for each tap r.
 
 Steps 1 to 3 run over a part of the batch at a time where the patches would not fit into the cache.
+What follows from the form alone is worked out once and kept (`_Plan`).
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from rot180.core import Affine, Array, Form, Operand, Sum, run
 from rot180.kernels.strided import (
+    Border,
     border,
     bordered,
     cells,
@@ -47,36 +50,117 @@ FEW = 128
 @run.register
 def contract(form: Form, *arrays: Array) -> Array:
     """Compute a form: the array of the operand in output position."""
-    if _is_reshape(form):
+    plan = _plan(form)
+    if plan.is_reshape:
         return arrays[0].reshape(form.result.shape)
-    if 0 in form.extents.values():
+    if plan.is_empty:
         return np.zeros(form.result.shape, np.result_type(*arrays))
-    loop, step = _parts(form)
-    if loop is None:
-        return _contract_whole(form, arrays)
-    return _contract_by_parts(form, arrays, loop, step)
+    if plan.part_loop is not None:
+        return _contract_by_parts(form, plan, arrays)
+    return _contract_whole(form, plan, arrays)
 
 
-def _contract_whole(form: Form, arrays: Sequence[Array]) -> Array:
-    extents, result = form.extents, form.result
-    factors = [
-        _factor(array, operand, extents) for array, operand in zip(arrays, form.inputs, strict=True)
-    ]
-    wanted = set(result.loops)
-    product = factors[0]
-    for i, factor in enumerate(factors[1:], start=1):
-        later = wanted.union(*(loops for _, loops in factors[i + 1 :]))
-        product = _pair(product, factor, later, result, extents)
-    product = _summed(product, wanted, extents)
-    unused = set(extents) - wanted - {loop for o in form.inputs for loop in o.loops}
-    if unused:
-        product = product[0] * cells(tuple(unused), extents), product[1]
-    return _place(product, result, extents)
+def _contract_whole(form: Form, plan: _Plan, arrays: Sequence[Array]) -> Array:
+    extents = form.extents
+    product = _factor(arrays[0], plan.inputs[0], extents)
+    for i in range(1, len(arrays)):
+        factor = _factor(arrays[i], plan.inputs[i], extents)
+        product = _pair(product, factor, plan.later[i], form.result, extents)
+    array, loops = _summed(product, plan.wanted, extents)
+    if plan.repeats != 1:
+        array = array * plan.repeats
+    return _place((array, loops), plan, extents)
+
+
+@run.register
+def add_up(kind: Sum, *arrays: Array) -> Array:
+    """Compute a sum of forms: each input is added into the cells that its form names."""
+    out = np.zeros(kind.forms[0].result.shape, np.result_type(*arrays))
+    for form, array in zip(kind.forms, arrays, strict=True):
+        if array.size:
+            (source,), result = _plan(form).inputs, _plan(form).result
+            axes = result.operand.axes
+            target = window_view(out, axes, result.sides, source.loops, form.extents)
+            target += array
+    return out
+
+
+# What follows from a form alone
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """How an operand lies over the loops."""
+
+    operand: Operand
+    loops: Loops
+    plain: bool
+    sides: Border
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Everything about a form that does not depend on where its arrays lie in memory.
+
+    Attributes:
+        inputs: the factors.
+        result: the output.
+        is_reshape: input and output are the same loops in row-major order, cut differently.
+        is_empty: some loop has no points.
+        later: for each input, the loops that the inputs behind it or the output read.
+        wanted: the loops of the output.
+        repeats: points of the loops that no operand reads.
+        taps: loops to step through when placing.
+        once: placing writes every output cell exactly once.
+        part_loop: a loop to take in parts, None where one go is best.
+        part_size: how much of it at a time.
+    """
+
+    inputs: tuple[_Layout, ...]
+    result: _Layout
+    is_reshape: bool
+    is_empty: bool
+    later: tuple[frozenset[str], ...]
+    wanted: frozenset[str]
+    repeats: int
+    taps: Loops
+    once: bool
+    part_loop: str | None
+    part_size: int
 
 
 @functools.lru_cache(maxsize=4096)
+def _plan(form: Form) -> _Plan:
+    extents = form.extents
+    is_empty = 0 in extents.values()
+    inputs = tuple(_layout(operand, extents, is_empty) for operand in form.inputs)
+    result = _layout(form.result, extents, is_empty)
+    wanted = frozenset(result.loops)
+    later = tuple(wanted.union(*(x.loops for x in inputs[i + 1 :])) for i in range(len(inputs)))
+    unused = set(extents) - wanted - {loop for x in inputs for loop in x.loops}
+    taps = _taps(form.result.axes, extents)
+    part_loop, part_size = (None, 0) if is_empty else _parts(form)
+    return _Plan(
+        inputs,
+        result,
+        _is_reshape(form),
+        is_empty,
+        later,
+        wanted,
+        cells(tuple(unused), extents),
+        taps,
+        not taps and cells(result.loops, extents) == math.prod(form.result.shape),
+        part_loop,
+        part_size,
+    )
+
+
+def _layout(operand: Operand, extents: Extents, is_empty: bool) -> _Layout:
+    sides = () if is_empty else border(operand, extents)
+    return _Layout(operand, operand.loops, is_plain(operand, extents), sides)
+
+
 def _is_reshape(form: Form) -> bool:
-    """Whether input and output are the same loops in row-major order, cut into axes differently."""
     if len(form.inputs) != 1:
         return False
     (x,), y = form.inputs, form.result
@@ -95,18 +179,18 @@ def _is_row_major(operand: Operand, extents: Extents) -> bool:
     return True
 
 
-def _factor(array: Array, operand: Operand, extents: Extents) -> Factor:
-    if is_plain(operand, extents):
-        return array, operand.loops
-    sides = border(operand, extents)
-    wide = bordered(array, sides)
-    return window_view(wide, operand.axes, sides, operand.loops, extents, {}), operand.loops
+def _factor(array: Array, layout: _Layout, extents: Extents) -> Factor:
+    if layout.plain:
+        return array, layout.loops
+    wide = bordered(array, layout.sides)
+    axes = layout.operand.axes
+    return window_view(wide, axes, layout.sides, layout.loops, extents), layout.loops
 
 
 # Sums and products of factors
 
 
-def _summed(factor: Factor, keep: set[str], extents: Extents) -> Factor:
+def _summed(factor: Factor, keep: frozenset[str], extents: Extents) -> Factor:
     """Sum over the loops that nothing else needs."""
     array, loops = factor
     gone = [loop for loop in loops if loop not in keep]
@@ -114,18 +198,18 @@ def _summed(factor: Factor, keep: set[str], extents: Extents) -> Factor:
         return factor
     kept = tuple(loop for loop in loops if loop in keep)
     axes = tuple(loops.index(loop) for loop in gone)
-    taps = cells(gone, extents)
-    if 1 < taps <= FEW and kept and array.size // taps >= 4 * taps:
+    terms = cells(gone, extents)
+    if 1 < terms <= FEW and array.size >= 4 * terms * terms:
         moved = np.moveaxis(array, axes, range(len(axes)))
-        terms = (moved[tap] for tap in itertools.product(*(range(extents[loop]) for loop in gone)))
-        total = next(terms) + next(terms)
-        for term in terms:
+        slices = (moved[point] for point in itertools.product(*(range(extents[g]) for g in gone)))
+        total = next(slices) + next(slices)
+        for term in slices:
             total += term
         return total, kept
     return np.asarray(array.sum(axis=axes)), kept
 
 
-def _pair(a: Factor, b: Factor, later: set[str], result: Operand, extents: Extents) -> Factor:
+def _pair(a: Factor, b: Factor, later: frozenset[str], result: Operand, extents: Extents) -> Factor:
     """Multiply two factors and sum over the loops that end here."""
     a = _summed(a, later.union(b[1]), extents)
     b = _summed(b, later.union(a[1]), extents)
@@ -136,17 +220,15 @@ def _pair(a: Factor, b: Factor, later: set[str], result: Operand, extents: Exten
     batch = [loop for loop in both if loop in later]
     rows = [loop for loop in b[1] if loop not in both]
     columns = [loop for loop in a[1] if loop not in both]
-    inner = _inner_side(result, rows, columns, extents)
-    if inner == "rows":
+    if _rows_lie_inside(result, rows, columns, extents):
         a, b, rows, columns = b, a, columns, rows
-    big = max(a, b, key=lambda factor: factor[0].size)
+    big = a if a[0].size >= b[0].size else b
     batch, ends = _by_memory(big, batch), _by_memory(big, ends)
     rows, columns = _by_memory(b, rows), _by_memory(a, columns)
     left = _matrix(b, batch, rows, ends, extents)
     right = _matrix(a, batch, ends, columns, extents)
-    product = np.matmul(left, right)
     loops = (*batch, *rows, *columns)
-    return product.reshape([extents[loop] for loop in loops]), loops
+    return np.matmul(left, right).reshape([extents[loop] for loop in loops]), loops
 
 
 def _times(a: Factor, b: Factor) -> Factor:
@@ -154,31 +236,34 @@ def _times(a: Factor, b: Factor) -> Factor:
     if len(b[1]) > len(a[1]):
         a, b = b, a
     loops = (*(loop for loop in b[1] if loop not in a[1]), *a[1])
-    if loops != a[1]:
-        return _aligned(a, loops) * _aligned(b, loops), loops
-    return a[0] * _aligned(b, loops), loops
+    return _aligned(a, loops) * _aligned(b, loops), loops
 
 
 def _aligned(factor: Factor, loops: Loops) -> Array:
     """The factor with its loops in the given order, axes of extent 1 where it has none."""
     array, own = factor
+    if own == loops:
+        return array
     moved = array.transpose([own.index(loop) for loop in loops if loop in own])
-    index = tuple(slice(None) if loop in own else None for loop in loops)
-    return moved[index]
+    if len(own) == len(loops):
+        return moved
+    return moved[tuple(slice(None) if loop in own else None for loop in loops)]
 
 
-def _inner_side(
+def _rows_lie_inside(
     result: Operand, rows: Sequence[str], columns: Sequence[str], extents: Extents
-) -> str:
-    """Which side of the product is to lie innermost in memory: where the result's last axis is."""
+) -> bool:
+    """Whether the rows are to lie innermost in memory: those of the result's last axis are."""
     last = result.axes[-1].terms if result.axes else ()
     if len(last) == 1:
-        return "rows" if last[0][0] in rows else "columns"
-    return "rows" if cells(rows, extents) > cells(columns, extents) else "columns"
+        return last[0][0] in rows
+    return cells(rows, extents) > cells(columns, extents)
 
 
 def _by_memory(factor: Factor, loops: Sequence[str]) -> list[str]:
     """Loops in the order in which they lie in memory, the widest stride first."""
+    if len(loops) < 2:
+        return list(loops)
     array, own = factor
     return sorted(loops, key=lambda loop: -abs(array.strides[own.index(loop)]))
 
@@ -192,15 +277,10 @@ def _matrix(
 ) -> Array:
     """The factor as a (batch of) matrices; if it must be copied, in the order of longer runs."""
     array, own = factor
-
-    def ordered(*loops: str) -> Array:
-        return array.transpose([own.index(loop) for loop in loops])
-
-    shape = [extents[loop] for loop in batch]
-    batches = [math.prod(shape)] if batch else []
+    batches = [cells(batch, extents)] if batch else []
     high, wide = cells(rows, extents), cells(columns, extents)
-    straight = ordered(*batch, *rows, *columns)
-    turned = ordered(*batch, *columns, *rows)
+    straight = array.transpose([own.index(loop) for loop in (*batch, *rows, *columns)])
+    turned = array.transpose([own.index(loop) for loop in (*batch, *columns, *rows)])
     if _run(turned) > _run(straight):
         return np.swapaxes(turned.reshape([*batches, wide, high]), -1, -2)
     return straight.reshape([*batches, high, wide])
@@ -213,58 +293,45 @@ def _run(array: Array) -> int:
 # Placing into the output
 
 
-def _place(product: Factor, result: Operand, extents: Extents) -> Array:
+def _place(product: Factor, plan: _Plan, extents: Extents) -> Array:
     array, loops = product
-    if is_plain(result, extents):
+    result = plan.result
+    shape = result.operand.shape
+    if result.plain:
         aligned = _aligned(product, result.loops)
-        return aligned if aligned.shape == result.shape else np.broadcast_to(aligned, result.shape)
-    sides = border(result, extents)
-    taps = _taps(result.axes, extents)
-    room = math.prod(size + sum(side) for size, side in zip(result.shape, sides, strict=True))
-    once = not taps and cells(result.loops, extents) == room
-    wide = _output(product, result, sides, zero=not once)
-    dense = tuple(dict.fromkeys(loop for loop in (*loops, *result.loops) if loop not in taps))
-    for point in _points(taps, extents):
-        target = window_view(wide, result.axes, sides, dense, extents, point)
-        source = _aligned((array[_at(loops, point)], _without(loops, point)), dense)
-        if taps:
-            target += source
-        else:
-            target[...] = source
-    inside = zip(sides, result.shape, strict=True)
+        return aligned if aligned.shape == shape else np.broadcast_to(aligned, shape)
+    wide = _output(product, result, zero=not plan.once)
+    dense = dict.fromkeys(loop for loop in (*loops, *result.loops) if loop not in plan.taps)
+    order = (*plan.taps, *dense)
+    target = window_view(wide, result.operand.axes, result.sides, order, extents)
+    source = _aligned(product, order)
+    if plan.taps:
+        steps = [extents[loop] for loop in plan.taps]
+        source = np.broadcast_to(source, (*steps, *source.shape[len(steps) :]))
+        for tap in itertools.product(*map(range, steps)):
+            part = target[tap]
+            part += source[tap]
+    else:
+        target[...] = source
+    inside = zip(result.sides, shape, strict=True)
     return wide[tuple(slice(before, before + size) for (before, _), size in inside)]
 
 
-@run.register
-def add_up(kind: Sum, *arrays: Array) -> Array:
-    """Compute a sum of forms: each input is added into the cells that its form names."""
-    out = np.zeros(kind.forms[0].result.shape, np.result_type(*arrays))
-    for form, array in zip(kind.forms, arrays, strict=True):
-        if array.size:
-            result, loops = form.result, form.inputs[0].loops
-            sides = border(result, form.extents)
-            target = window_view(out, result.axes, sides, loops, form.extents, {})
-            target += array
-    return out
-
-
-def _output(
-    product: Factor, result: Operand, sides: tuple[tuple[int, int], ...], zero: bool
-) -> Array:
+def _output(product: Factor, result: _Layout, zero: bool) -> Array:
     """The array to place into, its axes in memory in the order of the product's loops."""
     array, loops = product
-    shape = [
-        size + before + after for size, (before, after) in zip(result.shape, sides, strict=True)
-    ]
+    sizes = zip(result.operand.shape, result.sides, strict=True)
+    shape = [size + before + after for size, (before, after) in sizes]
 
     def stride(axis: Affine) -> int:
         own = [loop for loop, _ in axis.terms if loop in loops]
         return max((abs(array.strides[loops.index(loop)]) for loop in own), default=0)
 
-    return empty_in_order(shape, [stride(axis) for axis in result.axes], array.dtype, zero)
+    strides = [stride(axis) for axis in result.operand.axes]
+    return empty_in_order(shape, strides, array.dtype, zero)
 
 
-def _taps(axes: Sequence[Affine], extents: Extents) -> tuple[str, ...]:
+def _taps(axes: Sequence[Affine], extents: Extents) -> Loops:
     """The loops to step through so that what remains writes every output cell at most once."""
     stepped: list[str] = []
     for axis in axes:
@@ -284,23 +351,9 @@ def _is_injective(terms: Sequence[tuple[str, int]], extents: Extents) -> bool:
     return True
 
 
-def _points(taps: Sequence[str], extents: Extents) -> Iterator[dict[str, int]]:
-    for values in itertools.product(*(range(extents[loop]) for loop in taps)):
-        yield dict(zip(taps, values, strict=True))
-
-
-def _at(loops: Loops, point: Mapping[str, int]) -> tuple[int | slice, ...]:
-    return tuple(point.get(loop, slice(None)) for loop in loops)
-
-
-def _without(loops: Loops, point: Mapping[str, int]) -> Loops:
-    return tuple(loop for loop in loops if loop not in point)
-
-
 # Parts of a batch
 
 
-@functools.lru_cache(maxsize=4096)
 def _parts(form: Form) -> tuple[str | None, int]:
     """A loop to take in parts, and how much of it at a time; None where one go is best.
 
@@ -315,19 +368,18 @@ def _parts(form: Form) -> tuple[str | None, int]:
         return None, 0
     for loop, extent in form.loops:
         axes = [axis for o in form.operands for axis in o.axes if loop in dict(axis.terms)]
-        if (
-            extent > 1
-            and all(axis == Affine(((loop, 1),)) for axis in axes)
-            and all(loop in o.loops for o in windowed)
-        ):
+        plain = all(axis == Affine(((loop, 1),)) for axis in axes)
+        if extent > 1 and plain and all(loop in o.loops for o in windowed):
             return loop, max(1, extent * PATCH_CELLS // size)
     return None, 0
 
 
-def _contract_by_parts(form: Form, arrays: Sequence[Array], loop: str, step: int) -> Array:
-    extent = form.extents[loop]
-    total: Array | None = None
+def _contract_by_parts(form: Form, plan: _Plan, arrays: Sequence[Array]) -> Array:
+    loop = plan.part_loop
+    assert loop is not None
+    extent, step = form.extents[loop], plan.part_size
     axis = _axis_of(form.result, loop)
+    total: Array | None = None
     for start in range(0, extent, step):
         stop = min(start + step, extent)
         part = _part(form, loop, stop - start)
@@ -335,7 +387,7 @@ def _contract_by_parts(form: Form, arrays: Sequence[Array], loop: str, step: int
             array if (i := _axis_of(operand, loop)) is None else _slice(array, i, start, stop)
             for array, operand in zip(arrays, form.inputs, strict=True)
         ]
-        made = _contract_whole(part, cut)
+        made = _contract_whole(part, _plan(part), cut)
         if axis is None:
             total = made if total is None else np.add(total, made, out=total)
             continue

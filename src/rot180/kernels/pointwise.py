@@ -11,7 +11,7 @@ import numpy as np
 
 from rot180.core import Array, Map, run
 from rot180.core.expression import Expression, in_order
-from rot180.kernels import special
+from rot180.kernels import masks, special
 
 __all__ = ["evaluate"]
 
@@ -42,7 +42,7 @@ _IN_PLACE: dict[str, Callable[..., Any]] = {
 
 _FRESH: dict[str, Callable[..., Any]] = {
     "erf": special.erf,
-    "where": np.where,
+    "where": masks.where,
     "greater": np.greater,
     "less": np.less,
     "greater_equal": np.greater_equal,
@@ -98,10 +98,10 @@ def evaluate(kind: Map, *arrays: Array) -> Array:
     values: list[Any] = [None] * program.size
     for slot, i in program.inputs:
         values[slot] = arrays[i]
-    for slot, number in program.constants:
-        values[slot] = number
     shape = max((a.shape for a in arrays), key=len, default=())
     dtype = next((a.dtype for a in arrays if a.dtype.kind == "f"), None)
+    for slot, number in program.constants:
+        values[slot] = number if dtype is None else dtype.type(number)
     owned: set[int] = set()
     with np.errstate(all="ignore"):
         for slot, step in program.steps:

@@ -17,6 +17,7 @@ from numpy.lib.stride_tricks import as_strided
 from rot180.core import Affine, Array, Operand
 
 __all__ = [
+    "Border",
     "border",
     "bordered",
     "cells",
@@ -76,19 +77,14 @@ def window_view(
     sides: Border,
     loops: Sequence[str],
     extents: Mapping[str, int],
-    fixed: Mapping[str, int],
 ) -> Array:
-    """A view of a bordered array over the given loops; the other loops stand at fixed values."""
+    """A view of a bordered array over the given loops."""
     strides = dict.fromkeys(loops, 0)
     start = []
     for axis, stride, (before, _) in zip(axes, array.strides, sides, strict=True):
-        first = axis.constant + before
+        start.append(slice(axis.constant + before, None))
         for loop, coefficient in axis.terms:
-            if loop in strides:
-                strides[loop] += coefficient * stride
-            else:
-                first += coefficient * fixed[loop]
-        start.append(slice(first, None))
+            strides[loop] += coefficient * stride
     shape = [extents[loop] for loop in loops]
     return as_strided(array[tuple(start)], shape, [strides[loop] for loop in loops])
 
