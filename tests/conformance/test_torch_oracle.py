@@ -153,3 +153,54 @@ def test_same_values_and_gradients_as_torch(name: str, rng: np.random.Generator)
     for call in CALLS:
         if call.name == name:
             compare(call, rng)
+
+
+def random_call(rng: np.random.Generator) -> Call | None:
+    """A window operation with everything drawn at random, or None where it has no output."""
+    axes = int(rng.integers(1, 4))
+
+    def draw(low: int, high: int) -> tuple[int, ...]:
+        return tuple(int(v) for v in rng.integers(low, high, axes))
+
+    kernel, stride, dilation = draw(1, 5), draw(1, 5), draw(1, 4)
+    padding = draw(0, 4)
+    size = draw(1, 13 if axes < 3 else 8)
+    n, groups, own, filters = (int(v) for v in rng.integers(1, 4, 4))
+    effective = [d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True)]
+    fits = all(h + 2 * a >= e for h, a, e in zip(size, padding, effective, strict=True))
+    half = tuple(min(a, k // 2) for a, k in zip(padding, kernel, strict=True))
+    x, bias = (n, groups * own, *size), (groups * filters,)
+    common = {"stride": stride, "padding": padding, "dilation": dilation}
+    kind = rng.choice(["conv", "conv", "conv_transpose", "max_pool", "avg_pool"])
+    if kind == "conv" and fits:
+        weight = (groups * filters, own, *kernel)
+        return Call(f"conv{axes}d", (x, weight, bias), {**common, "groups": groups})
+    if kind == "conv_transpose":
+        extra = tuple(int(rng.integers(0, s)) for s in stride)
+        full = [
+            (h - 1) * s - 2 * a + e + o
+            for h, s, a, e, o in zip(size, stride, padding, effective, extra, strict=True)
+        ]
+        if min(full) < 1:
+            return None
+        options = {**common, "groups": groups, "output_padding": extra}
+        weight = (groups * own, filters, *kernel)
+        return Call(f"conv_transpose{axes}d", (x, weight, bias), options)
+    if any(h < e for h, e in zip(size, effective, strict=True)):
+        return None  # a window may lie in the padding: -inf in torch, an error here
+    pool = {"kernel_size": kernel, "stride": stride, "padding": half}
+    pool["ceil_mode"] = bool(rng.integers(2))
+    if kind == "max_pool":
+        return Call(f"max_pool{axes}d", (x,), {**pool, "dilation": dilation})
+    pool["count_include_pad"] = bool(rng.integers(2))
+    return Call(f"avg_pool{axes}d", (x,), pool)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_random_windows(seed: int) -> None:
+    """Windows nobody would think of; memory that is not written shows up here, too."""
+    rng = np.random.default_rng(seed)
+    calls = [random_call(rng) for _ in range(40)]
+    for call in calls:
+        if call is not None:
+            compare(call, rng)
