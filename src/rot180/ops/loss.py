@@ -16,7 +16,7 @@ from rot180.core import ArrayLike, Map, Tensor, pointwise
 from rot180.core import expression as e
 from rot180.errors import ArgumentError, ShapeError
 from rot180.ops import elementwise as ew
-from rot180.ops.index import take_along_axis
+from rot180.ops.index import index_select, take_along_axis
 from rot180.ops.operands import apply_map, as_tensor, floating, normal_axis, pick_axis
 from rot180.ops.reduce import logsumexp, mean, sum
 from rot180.ops.registry import operation
@@ -130,14 +130,14 @@ def _pick(
         )
     index = np.where(counted, y.data, 0).astype(np.int64)
     picked = reshape(take_along_axis(x, index[:, None], 1), y.shape)
-    share = counted.astype(x.dtype)
+    share = Tensor(counted.astype(x.dtype))
     if weight is not None:
         w = floating(weight, what)
         if w.shape != (classes,):
             raise ShapeError(f"{what}: weight", expected=f"({classes},)", got=str(w.shape))
-        share *= w.data[index]
+        share = share * index_select(w, 0, index)
     # An ignored cell must not turn 0 · (−∞) into NaN.
-    return ew.where(counted, picked, 0.0), Tensor(share)
+    return ew.where(counted, picked, 0.0), share
 
 
 @operation

@@ -412,7 +412,7 @@ def _max_unpool(
     else:
         sizes = tuple(output_size)[-axes:]
     cells = math.prod(sizes)
-    flat = index.data.reshape(*x.shape[:2], -1)
+    flat = index.data.reshape(*x.shape[:2], math.prod(x.shape[2:]))
     if flat.size and (flat.min() < 0 or flat.max() >= cells):
         raise ShapeError(
             f"{what}: index outside the output",
