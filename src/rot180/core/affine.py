@@ -1,7 +1,7 @@
 """Affine index maps: which cell of an operand the loops of a form touch.
 
-`S*p + D*r - A` says: at output position p and tap r, read cell S·p + D·r − A. The text is parsed once
-into a `Word`; put the sizes in (`S=2, D=1, A=1`) and it becomes an `Affine` of integers.
+`S*p + D*r - A` says: at output position p and tap r, read cell S·p + D·r − A. The text is parsed
+once into a `Word`; put the sizes in (`S=2, D=1, A=1`) and it becomes an `Affine` of integers.
 
 Names that begin with a capital are sizes, known when the form is bound; all others are loops.
 """
@@ -76,6 +76,7 @@ class Word:
         return Affine(kept, constant)
 
 
+_NAME = re.compile(r"[A-Za-z_]\w*")
 _TERM = re.compile(r"([+-]?)((?:\w+\*)*\w+)")
 
 
@@ -112,9 +113,7 @@ def parse_axes(text: str, spatial: int) -> tuple[Word, ...]:
     words: list[str] = []
     for word in text.split():
         if word.startswith("{"):
-            names = re.compile(r"[A-Za-z_]\w*")
-            body = word[1:-1]
-            words += [names.sub(lambda name: f"{name[0]}{i}", body) for i in range(spatial)]  # noqa: B023
+            words += [_NAME.sub(rf"\g<0>{i}", word[1:-1]) for i in range(spatial)]
         else:
             words.append(word)
     return tuple(_parse_word(word) for word in words)

@@ -2,9 +2,9 @@
 
     T(x, w, z) = Σ over all loops  z[..] · w[..] · x[..]      (a cell out of range counts as 0)
 
-Every linear operation of a network is such a sum; only the index maps differ. Choosing an operand as
-output drops it from the product and leaves the derivative of T with respect to it. So the forward
-pass, both gradients and the transposed convolution are one declaration read for different operands,
+Every linear operation of a network is such a sum; only the index maps differ. To choose an operand
+as output drops it from the product and leaves the derivative of T with respect to it. So the
+forward pass, both gradients and the transposed convolution are one declaration read for different operands,
 and the gradient of a form is a form: there is nothing to program.
 
 >>> conv = declare("conv", x="n c {S*p+D*r-A}", w="k c {r}", z="n k {p}")
@@ -128,7 +128,9 @@ def _read_for(form: Form, operand: str) -> Form:
     return Form(form.name, form.operands, form.loops, operand)
 
 
-def _solve(axes: tuple[Affine, ...], cell: Cell, extents: Mapping[str, int]) -> Iterator[dict]:  # type: ignore[type-arg]
+def _solve(
+    axes: tuple[Affine, ...], cell: Cell, extents: Mapping[str, int]
+) -> Iterator[dict[str, int]]:
     """Every point of the loops at which the output's indices equal `cell`.
 
     Axis by axis: all loops of an axis but its last free one are enumerated, the last follows by

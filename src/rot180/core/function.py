@@ -162,7 +162,7 @@ def function(
 
     Args:
         forward: arrays in, one array out.
-        backward: `backward(g, *arrays)` returns the gradient for each array (a tuple, or one array).
+        backward: `backward(g, *arrays)` returns the gradient for each array (a tuple, or one).
         name: how error messages and graphs call it.
 
     >>> square = function(lambda x: x * x, lambda g, x: 2 * g * x)

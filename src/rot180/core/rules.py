@@ -16,7 +16,6 @@ import functools
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from rot180.core.expression import variables
 from rot180.core.kinds import Form, Give, Kind, Map, Select, Sum, Take
 from rot180.core.tensor import Tensor
 
@@ -26,13 +25,15 @@ __all__ = ["Apply", "SavedValues", "gradient", "gradients", "needs"]
 class Apply(Protocol):
     """How a rule runs an operation."""
 
-    def __call__(self, kind: Kind, *inputs: Tensor) -> Tensor: ...
+    def __call__(self, kind: Kind, *inputs: Tensor) -> Tensor:
+        """Run and record it."""
 
 
 class SavedValues(Protocol):
     """How a rule reads what was kept for it."""
 
-    def saved(self, position: int) -> Tensor: ...
+    def saved(self, position: int) -> Tensor:
+        """The value that was kept at this position."""
 
 
 @functools.singledispatch
@@ -99,8 +100,8 @@ def _(kind: Map, u: int) -> tuple[int, ...]:
 @gradient.register
 def _(kind: Map, u: int, g: Tensor, values: SavedValues, apply: Apply) -> Tensor | None:
     derivative, positions = kind.derivative(u)
-    if derivative.inputs[0] not in variables(derivative.body):
-        return None  # a constant function: nothing to hand on
+    if derivative.body.op == "constant":
+        return None  # the derivative is 0: nothing to hand on
     return apply(derivative, g, *(values.saved(position) for position in positions))
 
 

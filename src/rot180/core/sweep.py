@@ -112,9 +112,9 @@ def _sweep(
                 if not retain_graph:
                     node.free()
             for leaf in pending.leaves:
-                g = pending.take(leaf, 0)
-                if g is not None and (wanted is None or (leaf, 0) in wanted):
-                    found[leaf, 0] = _run_leaf_hooks(leaf, g)
+                whole = pending.take(leaf, 0)
+                if whole is not None and (wanted is None or (leaf, 0) in wanted):
+                    found[leaf, 0] = _run_leaf_hooks(leaf, whole)
     finally:
         state.cause = cause
     return found

@@ -52,21 +52,21 @@ def define_method(name: str) -> Callable[[F], F]:
     return install
 
 
-def _word(name: str) -> Callable[..., Any]:
+def _word(name: str) -> Callable[..., Tensor]:
     """A method of `Tensor` that looks its meaning up when it is called."""
 
-    def method(self: Tensor, *args: Any, **options: Any) -> Any:
-        return _methods[name](self, *args, **options)
+    def method(self: Tensor, *args: Any, **options: Any) -> Tensor:
+        return _methods[name](self, *args, **options)  # type: ignore[no-any-return]
 
     method.__name__ = name
     return method
 
 
-def _reflected(name: str) -> Callable[..., Any]:
+def _reflected(name: str) -> Callable[[Tensor, ArrayLike], Tensor]:
     """The operator for a tensor that stands on the right."""
 
-    def method(self: Tensor, other: ArrayLike) -> Any:
-        return _methods[name](other, self)
+    def method(self: Tensor, other: ArrayLike) -> Tensor:
+        return _methods[name](other, self)  # type: ignore[no-any-return]
 
     method.__name__ = name
     return method
@@ -221,7 +221,7 @@ class Tensor:
         return outside
 
     def writable(self) -> npt.NDArray[Any]:
-        """The array for writing in place; counts a change, so that stale saved values are noticed."""
+        """The array for writing in place; counts a change, so that stale saved values show."""
         self.version.count += 1
         return self.data
 
@@ -299,7 +299,9 @@ class Tensor:
     __ne__ = _word("ne")  # type: ignore[assignment]
     __hash__ = object.__hash__
     __getitem__ = _word("getitem")
-    __setitem__ = _word("setitem")
+
+    def __setitem__(self, key: Any, value: ArrayLike) -> None:
+        _methods["setitem"](self, key, value)
 
     abs = _word("abs")
     exp = _word("exp")
@@ -334,10 +336,16 @@ class Tensor:
     broadcast_to = _word("broadcast_to")
     expand = _word("broadcast_to")
     flip = _word("flip")
-    split = _word("split")
-    chunk = _word("chunk")
     astype = _word("astype")
     clone = _word("clone")
+
+    def split(self, *args: Any, **options: Any) -> tuple[Tensor, ...]:
+        """Pieces along an axis; see `ops.split`."""
+        return _methods["split"](self, *args, **options)  # type: ignore[no-any-return]
+
+    def chunk(self, *args: Any, **options: Any) -> tuple[Tensor, ...]:
+        """Equal pieces along an axis; see `ops.chunk`."""
+        return _methods["chunk"](self, *args, **options)  # type: ignore[no-any-return]
 
     @property
     def T(self) -> Tensor:
@@ -370,8 +378,8 @@ def tensor(
     """A leaf tensor.
 
     Args:
-        data: an array (its memory is shared; other dtypes than `dtype` are converted), anything that
-            speaks DLPack (shared too), a tensor, a Python number or nested lists of them.
+        data: an array (its memory is shared; another dtype than `dtype` is converted), anything
+            that speaks DLPack (shared too), a tensor, a Python number or nested lists of them.
         dtype: the data type; by default arrays keep theirs and Python floats become float32.
         requires_grad: whether to accumulate gradients for it.
 

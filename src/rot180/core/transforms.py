@@ -1,4 +1,4 @@
-"""Derivatives as functions: grad, vjp, jvp, hessian. All of them are sweeps over recorded graphs."""
+"""Derivatives as functions: grad, vjp, jvp, hessian. All are sweeps over recorded graphs."""
 
 from __future__ import annotations
 

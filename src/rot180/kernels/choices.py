@@ -1,7 +1,7 @@
 """Selects by NumPy: make a choice, take the chosen cells, give values back to them.
 
-`take` and `give` of a choice are adjoint to each other: ⟨take(x), g⟩ = ⟨x, give(g)⟩. For windows they
-stand side by side as two loops over the taps, because a tap is the same slice in every window.
+`take` and `give` of a choice are adjoint to each other: ⟨take(x), g⟩ = ⟨x, give(g)⟩. For windows
+they stand side by side as two loops over the taps, because a tap is the same slice in every window.
 """
 
 from __future__ import annotations
@@ -207,7 +207,8 @@ def _(choice: Windows, x: Array, record: Array) -> Array:
 
 @give.register
 def _(choice: Windows, g: Array, record: Array) -> Array:
-    out = empty_in_order(choice.shape, g.strides, g.dtype, zero=True)
+    # In the order of the record, which is that of the source: what follows meets the source again.
+    out = empty_in_order(choice.shape, record.strides[-g.ndim :], g.dtype, zero=True)
     overlaps = _overlaps(choice)
     for tap, there, here in _taps(choice):
         if choice.ties != "first":

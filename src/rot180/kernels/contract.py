@@ -44,7 +44,7 @@ PATCH_CELLS = 1 << 18
 """How many cells of patches are made at a time: 1 MiB in float32, what a core's own cache holds."""
 
 FEW = 128
-"""Up to so many terms are summed by adding slices, which beats a reduction over short strided axes."""
+"""Up to so many terms are summed by adding slices, faster than reducing short strided axes."""
 
 
 @run.register
@@ -149,10 +149,16 @@ def _plan(form: Form) -> _Plan:
         wanted,
         cells(tuple(unused), extents),
         taps,
-        not taps and cells(result.loops, extents) == math.prod(form.result.shape),
+        not (taps or is_empty) and cells(result.loops, extents) == _room(result),
         part_loop,
         part_size,
     )
+
+
+def _room(layout: _Layout) -> int:
+    """The cells of an operand with its border: what placing may write to."""
+    sides = zip(layout.operand.shape, layout.sides, strict=True)
+    return math.prod(size + before + after for size, (before, after) in sides)
 
 
 def _layout(operand: Operand, extents: Extents, is_empty: bool) -> _Layout:
@@ -228,7 +234,8 @@ def _pair(a: Factor, b: Factor, later: frozenset[str], result: Operand, extents:
     left = _matrix(b, batch, rows, ends, extents)
     right = _matrix(a, batch, ends, columns, extents)
     loops = (*batch, *rows, *columns)
-    return np.matmul(left, right).reshape([extents[loop] for loop in loops]), loops
+    product: Array = np.matmul(left, right)
+    return product.reshape([extents[loop] for loop in loops]), loops
 
 
 def _times(a: Factor, b: Factor) -> Factor:
@@ -244,10 +251,11 @@ def _aligned(factor: Factor, loops: Loops) -> Array:
     array, own = factor
     if own == loops:
         return array
-    moved = array.transpose([own.index(loop) for loop in loops if loop in own])
+    moved: Array = array.transpose([own.index(loop) for loop in loops if loop in own])
     if len(own) == len(loops):
         return moved
-    return moved[tuple(slice(None) if loop in own else None for loop in loops)]
+    spread: Array = moved[tuple(slice(None) if loop in own else None for loop in loops)]
+    return spread
 
 
 def _rows_lie_inside(
@@ -279,11 +287,12 @@ def _matrix(
     array, own = factor
     batches = [cells(batch, extents)] if batch else []
     high, wide = cells(rows, extents), cells(columns, extents)
-    straight = array.transpose([own.index(loop) for loop in (*batch, *rows, *columns)])
-    turned = array.transpose([own.index(loop) for loop in (*batch, *columns, *rows)])
+    straight: Array = array.transpose([own.index(loop) for loop in (*batch, *rows, *columns)])
+    turned: Array = array.transpose([own.index(loop) for loop in (*batch, *columns, *rows)])
     if _run(turned) > _run(straight):
         return np.swapaxes(turned.reshape([*batches, wide, high]), -1, -2)
-    return straight.reshape([*batches, high, wide])
+    straight = straight.reshape([*batches, high, wide])
+    return straight
 
 
 def _run(array: Array) -> int:
@@ -294,7 +303,7 @@ def _run(array: Array) -> int:
 
 
 def _place(product: Factor, plan: _Plan, extents: Extents) -> Array:
-    array, loops = product
+    _, loops = product
     result = plan.result
     shape = result.operand.shape
     if result.plain:

@@ -26,5 +26,5 @@ def reference(form: Form, *arrays: Array) -> Array:
         cells = [operand.cell(point) for operand, _ in factors]
         if target is None or None in cells:
             continue
-        out[target] += math.prod(float(a[c]) for (_, a), c in zip(factors, cells, strict=True))  # type: ignore[index]
+        out[target] += math.prod(float(a[c]) for (_, a), c in zip(factors, cells, strict=True))
     return out

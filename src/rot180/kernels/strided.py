@@ -1,8 +1,8 @@
 """Strided windows: an operand seen over the loops of its form, without a copy.
 
-An affine index is a stride: loop ℓ with coefficient c on an axis of stride t moves c·t bytes. So the
-patches of an image, a turned kernel (coefficient −1), a dilated gradient (coefficient S) and a crop
-(a constant) are all views of the same memory. Cells out of range are made real by a zero border.
+An affine index is a stride: loop ℓ with coefficient c on an axis of stride t moves c·t bytes. So
+the patches of an image, a turned kernel (coefficient −1), a dilated gradient (coefficient S) and a
+crop (a constant) are all views of the same memory. Cells out of range are made real by zeros.
 """
 
 from __future__ import annotations

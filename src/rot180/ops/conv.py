@@ -9,11 +9,11 @@
 |          |                                   | the kernel turned by 180 degrees                  |
 | w        | conv_weight_grad                  | correlation of x with the upstream gradient       |
 
-Nobody programs the rotation: h = S·p + D·r − A is solved for another unknown, that is all. Stride in
-one reading is dilation in the next, and rows that a stride leaves over are cells no output reads.
+Nobody programs the rotation: h = S·p + D·r − A is solved for another unknown, that is all. Stride
+in one reading is dilation in the next, and rows that a stride leaves over are cells no output reads.
 
-`mode="convolution"` reads the kernel from its end, as MATLAB and SciPy do; its backward pass is then
-the correlation. Arrays are (N, C, spatial...), kernels (K, C / groups, taps...).
+`mode="convolution"` reads the kernel from its end, as MATLAB and SciPy do; its backward pass is
+then the correlation. Arrays are (N, C, spatial...), kernels (K, C / groups, taps...).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ __all__ = [
 
 Sizes = int | Sequence[int]
 Padding = Any
-"""An int, one per axis, (before, after) pairs, or "valid", "same", "full", "same_upper", "same_lower"."""
+"""An int, one per axis, (before, after) pairs, or one of `window.PADDING_WORDS`."""
 
 CORRELATION = declare(
     "conv", x="n j*C+c {S*p+D*r-A}", w="j*K+k c {r}", z="n j*K+k {p}"
@@ -64,7 +64,7 @@ _DECLARATIONS = {"correlation": CORRELATION, "convolution": CONVOLUTION}
 
 def window_sizes(window: Window) -> dict[str, int]:
     """The integers of a window under the names that declarations use."""
-    sizes = {}
+    sizes: dict[str, int] = {}
     for i, axis in enumerate(window.axes):
         sizes |= {f"S{i}": axis.stride, f"D{i}": axis.dilation, f"A{i}": axis.before}
         sizes[f"L{i}"] = axis.kernel - 1
@@ -192,8 +192,8 @@ def conv(
         weight: (K, C / groups, taps...); its axes say how many are spatial.
         bias: (K,).
         stride: S, one for all axes or one per axis.
-        padding: A and B: an int, one per axis, (before, after) pairs, or "valid", "same" (stride 1),
-            "full", "same_upper", "same_lower".
+        padding: A and B: an int, one per axis, (before, after) pairs, or "valid", "same"
+            (stride 1), "full", "same_upper", "same_lower".
         dilation: D, 1 is none.
         groups: channels are cut into so many groups that do not see each other.
         mode: "correlation", or "convolution", which turns the kernel by 180 degrees first.
@@ -235,7 +235,7 @@ def conv3d(
     input: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None, stride: Sizes = 1,
     padding: Padding = 0, dilation: Sizes = 1, groups: int = 1, mode: str = "correlation",
 ) -> Tensor:  # fmt: skip
-    """Law: `conv` with three spatial axes: input (N, C, D, H, W), weight (K, C / groups, T, R, S)."""
+    """Law: `conv` with three spatial axes: input (N, C, D, H, W), weight (K, C / groups, taps)."""
     return _conv("conv3d", 3, input, weight, bias, stride, padding, dilation, groups, mode)
 
 
@@ -260,7 +260,7 @@ def conv_input_grad(
         mode: as in conv.
 
     Returns:
-        The gradient with respect to the input, shape `input_size`; differentiable in both arguments.
+        The gradient with respect to the input, shape `input_size`; itself differentiable.
     """
     what = "conv_input_grad"
     _check_mode(what, mode)
@@ -289,7 +289,7 @@ def conv_weight_grad(
         mode: as in conv.
 
     Returns:
-        The gradient with respect to the weight, shape `weight_size`; differentiable in both arguments.
+        The gradient with respect to the weight, shape `weight_size`; itself differentiable.
     """
     what = "conv_weight_grad"
     _check_mode(what, mode)
@@ -339,7 +339,7 @@ def _conv_transpose(
             rule="weight is (C, K / groups, taps...), and groups divides C",
         )
     given = Window.of(w.shape[2:], stride, padding, dilation, groups, axes=spatial, op=what)
-    window, sizes = transposed(given, g.shape[2:], output_padding, op=what)  # type: ignore[arg-type]
+    window, sizes = transposed(given, g.shape[2:], output_padding, op=what)
     form = _form(mode, window, g.shape[0], w.shape[1], w.shape[0] // groups, sizes)
     z = apply(form.wrt("x"), w, g)
     return unbatched(_with_bias(z, bias, spatial, what), added)
@@ -353,7 +353,7 @@ def conv_transpose(
 ) -> Tensor:  # fmt: skip
     """Law: the input gradient of `conv`, used as a forward pass (an adjoint, not an inverse).
 
-    z[n, c, h] = b[c] + Σ w[k, c, r] · x[n, k, p] over all p, r with S·p + D·r − A = h; the output has
+    z[n, c, h] = b[c] + Σ w[k, c, r] · x[n, k, p] over p, r with S·p + D·r − A = h; the output has
     (P − 1)·S − A − B + D·(R − 1) + output_padding + 1 cells per axis.
 
     Args:
@@ -362,7 +362,7 @@ def conv_transpose(
         bias: (K,).
         stride: S.
         padding: A and B: so many cells of the full result are cut off.
-        output_padding: the remainder of the convolution that this one is the adjoint of: rows at the
+        output_padding: the remainder of the convolution that this is the adjoint of: rows at the
             end that fewer inputs reach. It is no zero padding. Below max(stride, dilation).
         groups: as in conv.
         dilation: D.

@@ -1,4 +1,4 @@
-"""Pointwise operations: each is one scalar expression, declared here and differentiated by the core.
+"""Pointwise operations: each is one scalar expression, which the core differentiates.
 
 Operands broadcast together. NaN, infinities and division by zero follow IEEE 754.
 """
@@ -224,8 +224,8 @@ def _elu(alpha: float) -> Map:
 def softplus(input: ArrayLike, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """Law: z = ln(1 + e^(beta·x)) / beta.
 
-    `threshold` is accepted for PyTorch's sake: the function is computed without overflow everywhere,
-    so nothing has to be replaced by a line above it.
+    `threshold` is accepted for PyTorch's sake: the function is computed without overflow, so that
+    nothing has to be replaced by a line above it.
     """
     del threshold
     return apply(_softplus(float(beta)), floating(input, "softplus"))

@@ -104,7 +104,8 @@ def _basic(keys: tuple[Any, ...], shape: tuple[int, ...]) -> tuple[Step, ...] | 
 @functools.lru_cache(maxsize=4096)
 def _slice_form(shape: tuple[int, ...], steps: tuple[Step, ...]) -> Form:
     """y[i] = x[start + step·i]."""
-    x_axes, y_axes, y_shape, loops = [], [], [], []
+    x_axes, y_axes, y_shape = [], [], []
+    loops: list[tuple[str, int]] = []
     for step in steps:
         if step is None:
             y_axes.append(Affine((), 0))

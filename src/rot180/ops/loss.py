@@ -324,7 +324,7 @@ def binary_cross_entropy_with_logits(
     reduction: str = "mean",
     pos_weight: ArrayLike | None = None,
 ) -> Tensor:
-    """Law: l = (1 − t) · x + (1 + (p − 1) · t) · ln(1 + e^−x), with gradient sigmoid(x) − t for p = 1.
+    """Law: l = (1 − t) · x + (1 + (p − 1) · t) · ln(1 + e^−x); p = 1 has gradient sigmoid(x) − t.
 
     Args:
         input: logits.

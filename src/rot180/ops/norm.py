@@ -3,7 +3,7 @@
     z = (x − mean) / √(var + eps) · weight + bias
 
 In training, mean and variance depend on x, and the composition's gradient contains the terms that
-come back through both. In evaluation they are constants, and the gradient is g · weight / √(var + eps).
+come back through both. In evaluation they are constants: the gradient is g · weight / √(var + eps).
 """
 
 from __future__ import annotations

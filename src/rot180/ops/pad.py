@@ -1,4 +1,4 @@
-"""Padding: zeros by a form (y[i + A] = x[i]), other borders by choosing the cell that stands there."""
+"""Padding: zeros by a form (y[i + A] = x[i]), other borders by choosing a cell to show there."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _kept(size: int, before: int, after: int) -> int:
 
 
 def _pairs(pad: Sequence[int] | Sequence[Sequence[int]], ndim: int) -> Pairs:
-    """PyTorch's order: last axis first, (before, after) of each; or pairs from the first named axis on."""
+    """A pair for every axis, from PyTorch's order (last axis first) or from pairs in axis order."""
     if len(pad) and not isinstance(pad[0], int | np.integer):
         named = [(int(p[0]), int(p[1])) for p in pad]  # type: ignore[index]
     else:

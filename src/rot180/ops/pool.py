@@ -1,7 +1,7 @@
 """Pools: mean pools are forms (the reciprocal divisor is one more factor), max pools are selects.
 
-The sum of the gradient is kept: a mean pool spreads g / divisor over its window, with the divisor of
-the forward pass; a max pool hands g to the recorded winner.
+The sum of the gradient is kept: a mean pool spreads g / divisor over its window, with the divisor
+of the forward pass; a max pool hands g to the recorded winner.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from rot180.kernels import positions
 from rot180.ops.batches import batched, unbatched
 from rot180.ops.conv import window_loops, window_sizes
 from rot180.ops.elementwise import where
+from rot180.ops.index import getitem
 from rot180.ops.operands import as_tensor, floating, require_integers
 from rot180.ops.reduce import amax, argmax, mean
 from rot180.ops.registry import operation
@@ -345,7 +346,7 @@ def _adaptive_max_pool(
     cells, places = [], []
     spans = (_spans(h, p) for h, p in zip(sizes, outputs, strict=True))
     for box in itertools.product(*spans):
-        part = x[(..., *(slice(start, stop) for start, stop in box))]
+        part = getitem(x, (Ellipsis, *(slice(*span) for span in box)))
         flat = reshape(part, (*x.shape[:2], math.prod(part.shape[2:])))
         cells.append(amax(flat, -1))
         inner = np.unravel_index(argmax(flat, -1).data, part.shape[2:])

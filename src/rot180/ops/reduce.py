@@ -212,7 +212,7 @@ def amax(
         input: x.
         axis: axes to reduce, all by default.
         keepdims: keep them with extent 1.
-        ties: who gets the gradient: "first" (default), "all" of the largest cells, or "split" evenly.
+        ties: who gets the gradient: "first" (default), "all" of the largest, or "split" evenly.
         dim: another word for axis.
         keepdim: another word for keepdims.
     """

@@ -1,4 +1,4 @@
-"""Resampling: nearest cells are chosen, linear ones are a matrix along each axis, shuffles are forms."""
+"""Resampling: nearest is a choice, linear a matrix along each axis, pixel shuffle a form."""
 
 from __future__ import annotations
 

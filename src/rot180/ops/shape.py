@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 import operator
 from collections.abc import Sequence
@@ -41,11 +42,11 @@ Shape = tuple[int, ...]
 def _one_shape(shape: tuple[int | Sequence[int], ...]) -> Shape:
     """`f(x, 2, 3)` and `f(x, (2, 3))` mean the same."""
     sizes = shape[0] if len(shape) == 1 and not isinstance(shape[0], int | np.integer) else shape
-    return tuple(operator.index(size) for size in sizes)  # type: ignore[arg-type, union-attr]
+    return tuple(operator.index(size) for size in sizes)  # type: ignore[arg-type]
 
 
 # Reshape: flat cell f of x is flat cell f of y. Both shapes are cut into common factors, the loops;
-# the index of an axis is then affine in them. Where one axis straddles another, x is flattened first.
+# the index of an axis is affine in them. Where one axis straddles another, x is flattened first.
 
 
 def _cuts(shape: Shape) -> list[int]:
@@ -59,9 +60,9 @@ def _cuts(shape: Shape) -> list[int]:
 @functools.lru_cache(maxsize=4096)
 def _reshape_form(x: Shape, y: Shape) -> Form | None:
     cuts = sorted(set(_cuts(x)) | set(_cuts(y)))
-    if any(high % low for low, high in zip(cuts, cuts[1:], strict=False)):
+    if any(high % low for low, high in itertools.pairwise(cuts)):
         return None
-    extents = [high // low for low, high in zip(cuts, cuts[1:], strict=False)][::-1]
+    extents = [high // low for low, high in itertools.pairwise(cuts)][::-1]
     loops = {f"i{n}": extent for n, extent in enumerate(extents)}
     return declare("reshape", x=_digits(x, extents), y=_digits(y, extents)).bind(
         0, "y", {"x": x, "y": y}, loops
@@ -251,7 +252,7 @@ def broadcast_to(input: ArrayLike, *shape: int | Sequence[int]) -> Tensor:
 
 @operation
 def repeat(input: ArrayLike, *counts: int | Sequence[int]) -> Tensor:
-    """Law: z[i] = x[i mod size]: x laid side by side `counts` times along each axis (torch.repeat)."""
+    """Law: z[i] = x[i mod size]: x side by side `counts` times along each axis (torch.repeat)."""
     x, times = as_tensor(input), _one_shape(counts)
     if len(times) < x.ndim:
         raise ShapeError(
@@ -323,7 +324,7 @@ def cat(tensors: Sequence[ArrayLike], axis: int = 0, *, dim: int | None = None) 
         raise ShapeError("cat: nothing to join")
     at = normal_axis(axis if dim is None else dim, xs[0].ndim, "cat")
     shapes = tuple(x.shape for x in xs)
-    if len({shape[:at] + (-1,) + shape[at + 1 :] for shape in shapes}) > 1:
+    if len({(*shape[:at], -1, *shape[at + 1 :]) for shape in shapes}) > 1:
         raise ShapeError(
             f"cat: sizes may differ along axis {at} only", got=" and ".join(map(str, shapes))
         )
@@ -379,7 +380,7 @@ def split(
 def chunk(
     input: ArrayLike, chunks: int, axis: int = 0, *, dim: int | None = None
 ) -> tuple[Tensor, ...]:
-    """Law: x cut along an axis into at most `chunks` pieces of equal size (the last may be smaller)."""
+    """Law: x cut along an axis into at most `chunks` equal pieces (the last may be smaller)."""
     x = as_tensor(input)
     at = normal_axis(axis if dim is None else dim, x.ndim, "chunk")
     if chunks < 1:
