@@ -110,17 +110,19 @@ def load_safetensors(
     """
     content = read_bytes(path)
     try:
-        entries = deserialize(content)  # type: ignore[no-untyped-call]
+        entries = dict(deserialize(content))  # type: ignore[no-untyped-call]
         length = int.from_bytes(content[:8], "little")
-        texts = json.loads(content[8 : 8 + length]).get(_RESERVED) or {}
+        header = json.loads(content[8 : 8 + length])
     except (SafetensorError, ValueError) as error:
         raise DataError(
             f"{path} is not a whole safetensors file",
             got=" ".join(str(error).split()),
             rule="the header's length, shapes and offsets must account for every byte",
         ) from error
+    texts = header.pop(_RESERVED, None) or {}
     tensors: dict[str, np.ndarray[Any, Any]] = {}
-    for name, entry in entries:
+    for name in header:  # the reader's own order changes from call to call
+        entry = entries[name]
         code = _DTYPES.get(str(entry["dtype"]))
         if code is None:
             raise DataError(

@@ -314,7 +314,7 @@ class Module:
         return "\n".join([head, *parts, ")"]) if parts else f"{head})"
 
 
-_PLAIN = (bool, int, float, str, tuple, list, np.generic)
+_PLAIN = (bool, int, float, str, tuple, list, np.generic, type(None))
 
 
 def _join(prefix: str, name: str) -> str:
