@@ -140,6 +140,10 @@ class CheckpointStore:
             )
         raise DataError(f"every checkpoint in {self.root} is damaged: {warnings[0]}")
 
+    def any(self) -> bool:
+        """Whether a checkpoint was ever finished here."""
+        return bool(self._names())
+
     def _names(self) -> list[str]:
         if not self.root.is_dir():
             return []
