@@ -2,8 +2,8 @@
 
 It promises: the three kinds as data (`form`, `expression`, `kinds`), one gradient rule for each
 (`rules`), the tensor, the graph that `apply` records, the sweep over it, and derivatives as
-functions. What an operation computes is told to it from above (`kinds.run`, `define_method`). Names of
-operations, kernels and layers do not belong here.
+functions. What an operation computes is told to it from above (`kinds.run`, `define_method`).
+Names of operations, kernels and layers do not belong here.
 """
 
 from rot180.core.affine import Affine

@@ -4,8 +4,8 @@
 
 Every linear operation of a network is such a sum; only the index maps differ. To choose an operand
 as output drops it from the product and leaves the derivative of T with respect to it. So the
-forward pass, both gradients and the transposed convolution are one declaration read for different operands,
-and the gradient of a form is a form: there is nothing to program.
+forward pass, both gradients and the transposed convolution are one declaration read for different
+operands, and the gradient of a form is a form: there is nothing to program.
 
 >>> conv = declare("conv", x="n c {S*p+D*r-A}", w="k c {r}", z="n k {p}")
 >>> form = conv.bind(1, "z", dict(x=(1, 1, 4), w=(1, 1, 2), z=(1, 1, 3)),

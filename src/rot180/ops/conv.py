@@ -10,7 +10,7 @@
 | w        | conv_weight_grad                  | correlation of x with the upstream gradient       |
 
 Nobody programs the rotation: h = S·p + D·r − A is solved for another unknown, that is all. Stride
-in one reading is dilation in the next, and rows that a stride leaves over are cells no output reads.
+in one reading is dilation in the next; rows that a stride leaves over are cells no output reads.
 
 `mode="convolution"` reads the kernel from its end, as MATLAB and SciPy do; its backward pass is
 then the correlation. Arrays are (N, C, spatial...), kernels (K, C / groups, taps...).
