@@ -116,7 +116,7 @@ def build_torch(model, torch):
             m.stride,
             m.padding,
             bias=m.bias is not None,
-        ),  # fmt: skip
+        ),
         nn.BatchNorm2d: lambda m: torch.nn.BatchNorm2d(m.num_features),
         nn.Linear: lambda m: torch.nn.Linear(m.in_features, m.out_features),
         nn.ReLU: lambda m: torch.nn.ReLU(),
