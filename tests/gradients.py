@@ -1,7 +1,7 @@
 """Checks of gradients that every test folder shares.
 
 The upstream gradient is random, always: an upstream gradient of ones hides every rotation and
-every reordering. A linear function is checked by its adjoint, exactly; any other one by a difference
+every reordering. A linear function is checked by its adjoint, exactly; any other by a difference
 along a random direction against a random upstream gradient.
 """
 
