@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -27,7 +28,8 @@ class Context:
         self.name = name
         self.needs_input_grad = needs_input_grad
         self._kept: tuple[ArrayLike, ...] = ()
-        self._node: Node | None = None
+        # The node holds this context; a strong reference back would keep both alive.
+        self._node: weakref.ref[Node] | None = None
         self._places: tuple[int | None, ...] = ()
 
     def save_for_backward(self, *values: ArrayLike) -> None:
@@ -39,20 +41,30 @@ class Context:
         """What was kept, in the same order."""
         if self._node is None:
             return self._kept
+        node = self._node()
+        if node is None:
+            raise GraphError(f"{self.name}: the graph of these saved tensors is gone")
         return tuple(
-            value if place is None else self._node.saved(place)
+            value if place is None else node.saved(place)
             for value, place in zip(self._kept, self._places, strict=True)
         )
+
+
+Described = tuple[tuple[int, ...], "np.dtype[Any]"]
+"""Shape and data type."""
 
 
 class _Custom:
     """The kind of a node that a user's function made."""
 
-    def __init__(self, cls: type[Function], ctx: Context, shapes: list[Any]) -> None:
+    def __init__(
+        self, cls: type[Function], ctx: Context, inputs: list[Described], outputs: list[Described]
+    ) -> None:
         self.name = cls.__name__
         self.cls = cls
         self.ctx = ctx
-        self.shapes = shapes
+        self.inputs = inputs
+        self.outputs = outputs
 
 
 @rules.gradients.register
@@ -65,7 +77,7 @@ def _(
 ) -> list[Tensor | None]:
     filled = [
         Tensor(np.zeros(shape, dtype)) if g is None else g
-        for g, (shape, dtype) in zip(arrived, kind.shapes, strict=True)
+        for g, (shape, dtype) in zip(arrived, kind.outputs, strict=True)
     ]
     back = kind.cls.backward(kind.ctx, *filled)
     given = back if isinstance(back, tuple | list) else (back,)
@@ -76,11 +88,20 @@ def _(
             got=str(len(given)),
             rule="return None for an argument without gradient",
         )
-    return [None if given[u] is None else _as_tensor(given[u]) for u in wanted]
+    return [None if given[u] is None else _checked(kind, u, given[u]) for u in wanted]
 
 
-def _as_tensor(value: ArrayLike) -> Tensor:
-    return value if isinstance(value, Tensor) else tensor(value)
+def _checked(kind: _Custom, u: int, value: ArrayLike) -> Tensor:
+    """A gradient of the shape of its argument, brought into its data type."""
+    g = value if isinstance(value, Tensor) else tensor(value)
+    shape, dtype = kind.inputs[u]
+    if g.shape != shape:
+        raise ShapeError(
+            f"{kind.name}.backward: the gradient of argument {u} must have its shape",
+            expected=str(shape),
+            got=str(g.shape),
+        )
+    return g if g.dtype == dtype else g.astype(dtype)
 
 
 class Function:
@@ -125,31 +146,36 @@ class Function:
         results = result if isinstance(result, tuple) else (result,)
         outputs = tuple(_fresh(value) for value in results)
         if state.grad and any(needs):
-            _record(cls, ctx, args, outputs)
+            _record(cls, ctx, args, results, outputs)
         return outputs if isinstance(result, tuple) else outputs[0]
 
 
 def _fresh(value: ArrayLike) -> Tensor:
-    return Tensor(value.data) if isinstance(value, Tensor) else tensor(value)
+    return value.detach() if isinstance(value, Tensor) else tensor(value)
 
 
 def _record(
-    cls: type[Function], ctx: Context, args: tuple[Any, ...], outputs: tuple[Tensor, ...]
+    cls: type[Function],
+    ctx: Context,
+    args: tuple[Any, ...],
+    results: tuple[Any, ...],
+    outputs: tuple[Tensor, ...],
 ) -> None:
     stand_in = Tensor(np.zeros(()))
     inputs = tuple(a if isinstance(a, Tensor) else stand_in for a in args)
     shapes = [(y.shape, y.dtype) for y in outputs]
-    node = Node(_Custom(cls, ctx, shapes), inputs)
+    node = Node(_Custom(cls, ctx, [(t.shape, t.dtype) for t in inputs], shapes), inputs)
     node.shapes = shapes
     places: list[int | None] = []
     for place, value in enumerate(ctx._kept):
-        if isinstance(value, Tensor) and not any(value is y for y in outputs):
-            node.save(place, value)
-            places.append(place)
-        else:
-            places.append(None)
+        if isinstance(value, Tensor):
+            output = next((i for i, result in enumerate(results) if result is value), None)
+            node.save(place, value if output is None else outputs[output], output)
+        places.append(place if isinstance(value, Tensor) else None)
+    # The node holds the tensors now, and frees them after the sweep.
+    ctx._kept = tuple(None if isinstance(value, Tensor) else value for value in ctx._kept)
     ctx._places = tuple(places)
-    ctx._node = node
+    ctx._node = weakref.ref(node)
     for index, y in enumerate(outputs):
         if y.dtype.kind == "f":
             y.requires_grad, y.grad_fn, y.output_index = True, node, index
@@ -179,16 +205,7 @@ def function(
     def run_backward(ctx: Context, g: Tensor) -> Any:
         saved = ctx.saved_tensors
         arrays = tuple(a.data if isinstance(a, Tensor) else np.asarray(a) for a in saved)
-        back = backward(g.data, *arrays)
-        given = back if isinstance(back, tuple) else (back,)
-        for u, (value, array) in enumerate(zip(given, arrays, strict=False)):
-            if value is not None and np.shape(value) != array.shape:
-                raise ShapeError(
-                    f"{name}: the gradient of argument {u} must have its shape",
-                    expected=str(array.shape),
-                    got=str(np.shape(value)),
-                )
-        return given
+        return backward(g.data, *arrays)
 
     members = {"forward": staticmethod(run_forward), "backward": staticmethod(run_backward)}
     return type(name, (Function,), members).apply  # type: ignore[attr-defined, no-any-return]

@@ -6,6 +6,7 @@ import itertools
 import traceback
 import weakref
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +36,15 @@ def users_line() -> str:
 class _Saved:
     """A value kept for the backward sweep, with the version it had."""
 
-    __slots__ = ("checksum", "count", "data", "source", "version")
+    __slots__ = ("checksum", "count", "data", "output", "source", "version")
 
-    def __init__(self, value: Tensor, is_output: bool) -> None:
+    def __init__(self, value: Tensor, output: int | None) -> None:
         self.data: Array = value.data
         self.version: Version = value.version
         self.count = value.version.count
         # A node must not hold its own output, or neither would ever be freed by counting.
-        self.source = None if is_output else value
+        self.output = output
+        self.source = value if output is None else None
         self.checksum = _checksum(value.data) if state.anomaly else None
 
     def unpack(self, node: Node) -> Tensor:
@@ -58,12 +60,32 @@ class _Saved:
         if self.source is not None:
             return self.source
         value = Tensor(self.data, requires_grad=True)
-        value.grad_fn, value.version = node, self.version
+        value.grad_fn, value.output_index = node, self.output or 0
+        value.version = self.version
         return value
 
 
 def _checksum(data: Array) -> int:
     return zlib.crc32(np.ascontiguousarray(data).view(np.uint8).data)
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """The forward operation that a value of the backward sweep belongs to.
+
+    It holds nothing of the graph, so a gradient that is kept does not keep the graph alive.
+
+    Attributes:
+        name: the operation's name.
+        sequence: its place in the order of making, as of its node.
+        where: the user's line, in anomaly mode.
+        kind: what it is; None for a function of the user's.
+    """
+
+    name: str
+    sequence: int
+    where: str
+    kind: Kind | None
 
 
 class Node:
@@ -109,10 +131,15 @@ class Node:
         """The operation's name."""
         return str(getattr(self.kind, "name", type(self.kind).__name__))
 
-    def save(self, position: int, value: Tensor) -> None:
-        """Keep an input (or the output, at position `OUTPUT`) for the gradient rule."""
+    def save(self, position: int, value: Tensor, output: int | None = None) -> None:
+        """Keep an input, or one of the node's own outputs, for the gradient rule."""
         if self._saved is not None:
-            self._saved[position] = _Saved(value, position == OUTPUT)
+            self._saved[position] = _Saved(value, output)
+
+    def cause(self) -> Cause:
+        """What values of the backward sweep remember of this node."""
+        kind = self.kind if isinstance(self.kind, Kind) else None
+        return Cause(self.name, self.sequence, self.where, kind)
 
     def saved(self, position: int) -> Tensor:
         """A value that was kept.
@@ -195,7 +222,10 @@ def _record(
             if extra is not None and position in extra:
                 node.save(position, extra[position])
             else:
-                node.save(position, out if position == OUTPUT else inputs[position])
+                if position == OUTPUT:
+                    node.save(position, out, output=0)
+                else:
+                    node.save(position, inputs[position])
     if state.anomaly:
         check_anomaly(getattr(kind, "name", "operation"), data, tuple(t.data for t in inputs))
     return out
@@ -205,12 +235,13 @@ def check_anomaly(name: str, data: Array, inputs: tuple[Array, ...]) -> None:
     """Raise where a value turned NaN: the result holds one and no input does."""
     if _has_nan(data) and not any(map(_has_nan, inputs)):
         cause = state.cause
+        line = users_line() if cause is None else cause.where
         raise NumericsError(
             f"{name}: the result is NaN and no input is"
             if cause is None
             else f"the gradient of {cause.name} is NaN and what it was computed from is not",
             got=f"{int(np.isnan(data).sum())} NaN in shape {data.shape}",
-            rule=f"called at {users_line() if cause is None else cause.where}",
+            rule=f"called at {line}" if line else "run the forward pass in anomaly mode, too",
         )
 
 

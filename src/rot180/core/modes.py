@@ -23,7 +23,7 @@ class _State(threading.local):
     Attributes:
         grad: record a graph.
         anomaly: look for NaN and for changed arrays at every operation.
-        cause: the node whose gradient is being computed, None outside a backward sweep.
+        cause: the operation whose gradient is being computed, None outside a backward sweep.
     """
 
     grad = True

@@ -16,7 +16,7 @@ from rot180.core import rules
 from rot180.core.graph import Node, apply
 from rot180.core.modes import set_grad_enabled, state
 from rot180.core.tensor import ArrayLike, Tensor, define_method, tensor
-from rot180.errors import GraphError, ShapeError
+from rot180.errors import DTypeError, GraphError, ShapeError
 
 __all__ = ["backward", "gradients"]
 
@@ -84,9 +84,16 @@ def _upstream(root: Tensor, g: ArrayLike | None) -> Tensor:
             expected=str(root.shape),
             got=str(upstream.shape),
         )
-    if upstream.dtype != root.dtype:
-        upstream = Tensor(upstream.data.astype(root.dtype)) if g is not upstream else upstream
-    return upstream
+    if upstream.dtype == root.dtype:
+        return upstream
+    if upstream is g:
+        raise DTypeError(
+            "backward: the upstream gradient must have the tensor's data type",
+            expected=str(root.dtype),
+            got=str(upstream.dtype),
+            rule="nothing is converted silently; use g.astype(...)",
+        )
+    return Tensor(upstream.data.astype(root.dtype))
 
 
 def _sweep(
@@ -106,7 +113,7 @@ def _sweep(
             while pending.heap:
                 _, node = heapq.heappop(pending.heap)
                 pending.waiting.discard(node)
-                state.cause = node
+                state.cause = node.cause()
                 arrived = _arrived(node, pending, wanted, found)
                 _hand_down(node, arrived, pending)
                 if not retain_graph:

@@ -89,7 +89,7 @@ class Tensor:
         requires_grad: whether gradients are wanted for it.
         grad: the accumulated gradient of a leaf (or after `retain_grad`), None before a sweep.
         grad_fn: the node that made it, None for a leaf.
-        cause: for a value made in a backward sweep, the forward node that caused it.
+        cause: for a value made in a backward sweep, the forward operation that caused it.
     """
 
     __slots__ = (
@@ -238,7 +238,12 @@ class Tensor:
             raise GraphError("register_hook: the tensor requires no gradient")
         hooks = self._hook_list()
         hooks.append(hook)
-        return lambda: hooks.remove(hook)
+
+        def remove() -> None:
+            if hook in hooks:
+                hooks.remove(hook)
+
+        return remove
 
     def _hook_list(self) -> list[Hook]:
         if self.grad_fn is not None:
@@ -404,4 +409,6 @@ def tensor(
         array = array.astype(dtype, copy=False)
     _check_dtype(array)
     made = Tensor(array)
+    if isinstance(data, Tensor) and array is data.data:
+        made.version = data.version
     return made.requires_grad_() if requires_grad else made

@@ -66,8 +66,8 @@ def vjp(
     """The value f(x), and the function g ↦ (∂f/∂x)ᵀ·g for every argument.
 
     >>> y, pull = vjp(lambda a, b: a * b, tensor([2.0]), tensor([5.0]))
-    >>> pull(tensor([1.0]))
-    (tensor([5.]), tensor([2.]))
+    >>> [gradient.tolist() for gradient in pull(tensor([1.0]))]
+    [[5.0], [2.0]]
     """
     with enable_grad():
         variables = [_variable(x) for x in xs]
@@ -90,8 +90,8 @@ def jvp(
 
     g ↦ (∂f/∂x)ᵀ·g is linear in g, so the gradient of ⟨(∂f/∂x)ᵀ·g, v⟩ with respect to g is it.
 
-    >>> jvp(lambda x: x * x, (tensor([3.0]),), (tensor([1.0]),))[1]
-    tensor([6.])
+    >>> jvp(lambda x: x * x, (tensor([3.0]),), (tensor([1.0]),))[1].tolist()
+    [6.0]
     """
     if len(xs) != len(vs):
         raise GraphError(
