@@ -157,7 +157,7 @@ def _is(e: Expression, value: float) -> bool:
 
 
 # Sums and products drop the neutral element and move into the branches of `where`: a gradient then
-# reads as it would by hand, and 0 · NaN is never computed for a branch that was not taken.
+# reads as it would by hand, and 0 · NaN or 0 / 0 is never computed for a branch that was not taken.
 
 
 def _add(a: Expression, b: Expression) -> Expression:
@@ -189,6 +189,8 @@ def _multiply(a: Expression, b: Expression) -> Expression:
 def _divide(a: Expression, b: Expression) -> Expression:
     if _is(a, 0):
         return _ZERO
+    if a.op == "where":
+        return where(a.args[0], a.args[1] / b, a.args[2] / b)
     return a if _is(b, 1) else Expression("divide", (a, b))
 
 

@@ -116,8 +116,10 @@ def div(input: ArrayLike, other: ArrayLike) -> Tensor:
 def pow(input: ArrayLike, exponent: ArrayLike) -> Tensor:
     """Law: z = x^y. A number as exponent has the derivative y·x^(y−1), also where x ≤ 0."""
     if isinstance(exponent, numbers.Real) and isinstance(input, Tensor):
-        x = floating(input, "pow") if not isinstance(exponent, numbers.Integral) else input
-        return apply(_power(float(exponent)), x)
+        if input.dtype.kind == "f":
+            return apply(_power(float(exponent)), input)
+        if not isinstance(exponent, numbers.Integral) or exponent < 0:
+            floating(input, "pow")
     return apply_map(POW, *operands(input, exponent))
 
 

@@ -12,13 +12,16 @@ from rot180.core import (
     Along,
     ArrayLike,
     Form,
+    Map,
     Select,
     Tensor,
     apply,
     choose,
     declare,
     define_method,
+    pointwise,
 )
+from rot180.core import expression as e
 from rot180.errors import ArgumentError, ShapeError
 from rot180.ops import elementwise as ew
 from rot180.ops.operands import Axes, as_tensor, floating, normal_axes, normal_axis, pick_axis
@@ -64,9 +67,11 @@ def sum(
     input: ArrayLike, axis: Axes = None, keepdims: bool | None = None, *, dim: Axes = None,
     keepdim: bool | None = None,
 ) -> Tensor:  # fmt: skip
-    """Law: z = Σ x over the axes (all by default). bool counts as integer."""
+    """Law: z = Σ x over the axes (all by default). bool and integers are added up in int64."""
     axis, keep = pick_axis(axis, dim, keepdims, keepdim)
     x = as_tensor(input)
+    if x.dtype.kind in "bui" and x.dtype != np.uint64:
+        x = Tensor(x.data.astype(np.int64, copy=False))
     axes = normal_axes(axis, x.ndim, "sum")
     return apply(_sum_form(x.shape, axes, keep), x) if axes or x.ndim == 0 else x
 
@@ -117,7 +122,7 @@ def norm(
     input: ArrayLike, p: float = 2.0, axis: Axes = None, keepdims: bool | None = None, *,
     dim: Axes = None, keepdim: bool | None = None,
 ) -> Tensor:  # fmt: skip
-    """Law: z = (Σ |x|^p)^(1/p); p = ∞ is the largest |x|."""
+    """Law: z = (Σ |x|^p)^(1/p), with slope 0 for a zero vector; p = ∞ is the largest |x|."""
     axis, keep = pick_axis(axis, dim, keepdims, keepdim)
     x = floating(input, "norm")
     if p == math.inf:
@@ -126,9 +131,19 @@ def norm(
         raise ArgumentError("norm: order", expected="p > 0 or infinity", got=str(p))
     if p == 1:
         return sum(ew.abs(x), axis, keep)
-    if p == 2:
-        return ew.sqrt(sum(ew.square(x), axis, keep))
-    return sum(ew.abs(x) ** p, axis, keep) ** (1.0 / p)
+    power = ew.square(x) if p == 2 else ew.abs(x) ** p
+    return apply(_root(float(p)), sum(power, axis, keep))
+
+
+@functools.lru_cache(maxsize=64)
+def _root(p: float) -> Map:
+    """s^(1/p) with slope 0 at 0: the norm of a zero vector, where every direction is as good."""
+
+    def body(s: e.Expression) -> e.Expression:
+        safe = e.where(e.equal(s, 0.0), 1.0, s)
+        return e.where(e.equal(s, 0.0), 0.0, safe ** (1.0 / p))
+
+    return pointwise("norm", body)
 
 
 @operation
