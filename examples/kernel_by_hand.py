@@ -1,7 +1,7 @@
 """One convolution, forward, backward and step, written out; then the same by the engine.
 
-The gradient with respect to the kernel is a correlation of the picture with the error; the gradient
-with respect to the picture is the full correlation of the error with the kernel turned by 180 degrees.
+The gradient with respect to the kernel is a correlation of the picture with the error; the one with
+respect to the picture is the full correlation of the error with the kernel turned by 180 degrees.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """A backward pass of one's own, and the test that tells whether it is right.
 
-For a linear function the adjoint identity ⟨f(x), g⟩ = ⟨x, f*(g)⟩ holds exactly, for any x and g: no step
-size, no tolerance to argue about. The wrong version forgets the divisor of a mean pool.
+For a linear function the adjoint identity ⟨f(x), g⟩ = ⟨x, f*(g)⟩ holds exactly, for any x and g: no
+step size, no tolerance to argue about. The wrong version forgets the divisor of a mean pool.
 """
 
 import argparse
@@ -12,7 +12,7 @@ import rot180 as rt
 
 
 class MeanPool(rt.Function):
-    """2×2 mean pool: each output is a quarter of four cells, so each of them gets a quarter back."""
+    """2×2 mean pool: an output is a quarter of four cells, so each of them gets a quarter back."""
 
     @staticmethod
     def forward(ctx, x):
@@ -25,7 +25,7 @@ class MeanPool(rt.Function):
 
 
 class WrongPool(MeanPool):
-    """The divisor of the forward pass is missing in the backward pass: a real and common mistake."""
+    """The divisor is missing in the backward pass: a real and common mistake."""
 
     @staticmethod
     def backward(ctx, g):
@@ -48,7 +48,8 @@ def main() -> None:
         x = rng.standard_normal((2, 3, size, size))
         g = rng.standard_normal((2, 3, size // 2, size // 2))
         for pool in (MeanPool, WrongPool):
-            print(f"{size:3}  {pool.__name__:9}  ⟨f(x), g⟩ − ⟨x, f*(g)⟩ = {adjoint_gap(pool.apply, x, g):.1e}")
+            gap = adjoint_gap(pool.apply, x, g)
+            print(f"{size:3}  {pool.__name__:9}  ⟨f(x), g⟩ − ⟨x, f*(g)⟩ = {gap:.1e}")
 
 
 if __name__ == "__main__":

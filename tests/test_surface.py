@@ -34,8 +34,7 @@ def surface() -> str:
     for place in PLACES:
         module = importlib.import_module(place)
         lines.append(f"[{place}]")
-        for name in sorted(module.__all__):
-            lines.append(name + _signature(getattr(module, name)))
+        lines.extend(name + _signature(getattr(module, name)) for name in sorted(module.__all__))
         lines.append("")
     return "\n".join(lines)
 
@@ -49,8 +48,20 @@ def _signature(thing: object) -> str:
         parameters = inspect.signature(thing).parameters.values()
     except ValueError:
         return "(...)"
-    bare = [p.replace(annotation=inspect.Parameter.empty) for p in parameters]
-    return str(inspect.Signature(bare))
+    return str(inspect.Signature([_bare(p) for p in parameters]))
+
+
+def _bare(parameter: inspect.Parameter) -> inspect.Parameter:
+    """Without annotation, and with a default that prints the same in every process."""
+    default = parameter.default
+    if callable(default) and default is not inspect.Parameter.empty:
+        default = _Name(getattr(default, "__name__", type(default).__name__))
+    return parameter.replace(annotation=inspect.Parameter.empty, default=default)
+
+
+class _Name(str):
+    __slots__ = ()
+    __repr__ = str.__str__
 
 
 def test_surface_is_the_pinned_one() -> None:

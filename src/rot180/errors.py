@@ -28,9 +28,8 @@ class Rot180Error(Exception):
         got: what came instead.
         rule: the law that was broken, or the thing to try.
 
-    >>> print(Rot180Error("conv1d: no output", arithmetic="(3 + 0 + 0 - 5) // 1 + 1 = -1",
-    ...                   rule="the effective kernel must fit into the padded input"))
-    conv1d: no output: (3 + 0 + 0 - 5) // 1 + 1 = -1. Rule: the effective kernel must fit into the padded input.
+    >>> print(Rot180Error("no output", arithmetic="(3 - 5) // 1 + 1 = -1", rule="kernel ≤ input"))
+    no output: (3 - 5) // 1 + 1 = -1. Rule: kernel ≤ input.
     """
 
     def __init__(
