@@ -85,7 +85,7 @@ def test_report(tmp_path, rng, wrong):
     assert parser.pictures == 3
     assert "<a>" not in page
     assert "&lt;a&gt;" in page
-    assert f"{wrong} of 50" in page
+    assert f"<b>{wrong}</b><span>of 50 images" in page
     assert ("None of 50 wrong" in page) == (wrong == 0)
     if wrong:
         return

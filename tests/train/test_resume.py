@@ -220,6 +220,9 @@ COMMAND = [sys.executable, "-c", PROGRAM, "train"]
 FRESH = ["digits", "--epochs", "2", "--limit-train-batches", "12", "--checkpoint-every", "2"]
 
 
+no_windows = pytest.mark.skipif(os.name == "nt", reason="Windows has other signals")
+
+
 @pytest.fixture(scope="module")
 def model_file(tmp_path_factory):
     path = tmp_path_factory.mktemp("model") / "mine.py"
@@ -263,6 +266,7 @@ def kill_until_done(path, model_file, kills, seed):
     return killed
 
 
+@no_windows
 def test_kill_9_a_few_times(tmp_path, model_file, uninterrupted):
     path = tmp_path / "run"
     killed = kill_until_done(path, model_file, kills=4, seed=1)
@@ -270,6 +274,7 @@ def test_kill_9_a_few_times(tmp_path, model_file, uninterrupted):
     assert result(path) == uninterrupted
 
 
+@no_windows
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(10))
 def test_kill_9_many_times(tmp_path, model_file, uninterrupted, seed):
@@ -278,7 +283,7 @@ def test_kill_9_many_times(tmp_path, model_file, uninterrupted, seed):
     assert result(path) == uninterrupted
 
 
-@pytest.mark.skipif(os.name == "nt", reason="signals are sent otherwise on Windows")
+@no_windows
 def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, model_file, uninterrupted):
     path = tmp_path / "run"
     process = subprocess.Popen(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -94,10 +93,6 @@ def _run(arguments: Sequence[str] | None) -> int:
         return _complain(_click_line(error))
     except Rot180Error as error:
         return _complain(str(error))
-    except BrokenPipeError:
-        # the reader of our output has left; keep Python from saying so at its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except OSError as error:
         return _complain(f"{error.strerror or error}: {error.filename}")
     except (KeyboardInterrupt, click.Abort):

@@ -162,7 +162,7 @@ def confusion_png(
     theme = _DARK if dark else _LIGHT
     from_names = max(len(name) for name in classes)
     size = len(classes)
-    side = min(12.0, 2.2 + 0.42 * max(size, 6) + 0.05 * from_names)
+    side = min(12.0, 1.6 + 0.42 * max(size, 6) + 0.05 * from_names)
     figure = _figure(side, side + 0.3, theme)
     axes = figure.add_subplot(1, 1, 1)
     _style(axes, theme)
@@ -174,7 +174,7 @@ def confusion_png(
         axes.axvline(edge, color=theme["line"], linewidth=0.5)
     total, right = int(counts.sum()), int(np.trace(counts))
     axes.set_title(
-        f"{total - right} of {total} wrong: {100 * right / max(total, 1):.2f} % right",
+        f"{total - right:,} of {total:,} wrong: {100 * right / max(total, 1):.2f} % right",
         fontsize=11,
         loc="left",
         color=theme["ink"],
@@ -192,7 +192,7 @@ def confusion_png(
         for i, j in zip(*np.nonzero(counts), strict=True):
             bright = colours[i, j] @ (0.299, 0.587, 0.114) > 0.5
             color = "#1f2328" if bright else "#ffffff"
-            small = 8 if counts.max() < 1000 else 6.5
+            small = 9 if counts.max() < 1000 else 7.5
             axes.text(j, i, str(counts[i, j]), ha="center", va="center", color=color, size=small)
     return _png(figure)
 

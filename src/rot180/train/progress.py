@@ -104,7 +104,9 @@ class Reporter:
     def warn(self, line: str) -> None:
         """Something that must be known: one line, also when quiet, on standard error."""
         if self._bar is not None:
-            self._bar.console.print(f"warning: {line}", markup=False, highlight=False)
+            self._bar.console.print(
+                f"warning: {line}", markup=False, highlight=False, soft_wrap=True
+            )
         else:
             sys.stderr.write(f"warning: {line}\n")
 
@@ -116,7 +118,7 @@ class Reporter:
 
     def _line(self, line: str) -> None:
         if self._bar is not None:
-            self._bar.console.print(line, markup=False, highlight=False)
+            self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
         else:
             self.stream.write(line + "\n")
             self.stream.flush()

@@ -108,11 +108,11 @@ def _worst(
     wrong = np.flatnonzero(guesses != labels)
     if wrong.size:
         order = wrong[np.argsort(true_share[wrong], kind="stable")]
-        title = f"{len(wrong)} of {len(labels)} wrong"
+        title = f"{len(wrong):,} of {len(labels):,} wrong"
         title += f": the worst {_SHEET}" if len(wrong) > _SHEET else ", the worst first"
     else:
         order = np.argsort(true_share, kind="stable")[: _SHEET // 2]
-        title = f"None of {len(labels)} wrong: the least certain"
+        title = f"None of {len(labels):,} wrong: the least certain"
     chosen = order[:_SHEET]
     captions = [
         (
@@ -158,7 +158,7 @@ def _tiles(
     total = int(matrix.counts.sum())
     tiles = [
         (f"{100 * matrix.accuracy():.2f} %", "accuracy on the test images"),
-        (f"{total - int(np.trace(matrix.counts))} of {total}", "images taken for another class"),
+        (f"{total - int(np.trace(matrix.counts)):,}", f"of {total:,} images taken for others"),
         (f"{loss:.4f}", "loss on the test images"),
         (str(len(records)), "epochs"),
         (f"{sum(record.get('seconds') or 0 for record in records):.1f} s", "training time"),

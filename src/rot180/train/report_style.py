@@ -28,8 +28,8 @@ section {{ margin-top: 16px; padding: 16px; background: var(--card);
   border-radius: 8px; }}
 .tile b {{ display: block; font-size: 24px; }}
 .tile span, .soft, footer {{ color: var(--soft); font-size: 14px; }}
-.pair {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 440px), 1fr));
-  column-gap: 16px; }}
+@media (min-width: 900px) {{ .pair {{ display: grid; grid-template-columns: auto 1fr;
+  column-gap: 16px; }} }}
 .config {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(280px, 1fr)); gap: 16px;
   align-items: start; }}
 .config caption {{ text-align: left; color: var(--soft); }}
@@ -38,7 +38,7 @@ img {{ display: block; max-width: 100%; height: auto; }}
 table {{ border-collapse: collapse; font-size: 14px; font-variant-numeric: tabular-nums; }}
 th, td {{ padding: 4px 12px 4px 0; text-align: right; border-bottom: 1px solid var(--line);
   vertical-align: top; }}
-th:first-child, td.left, .config td {{ text-align: left; }}
+th:first-child, .left, .config td {{ text-align: left; }}
 .config td {{ overflow-wrap: anywhere; }}
 td i {{ display: block; height: 3px; background: var(--bar); min-width: 0; margin-left: auto; }}
 pre {{ margin: 0; font-size: 13px; line-height: 1.35; }}
