@@ -6,6 +6,16 @@ them, so no gradient is written here. Argument order, names and defaults are PyT
 Layers, parameters and training do not belong here.
 """
 
+from rot180.ops.adaptive import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_avg_pool3d,
+    adaptive_max_pool1d,
+    adaptive_max_pool2d,
+    adaptive_max_pool3d,
+    global_avg_pool,
+    global_max_pool,
+)
 from rot180.ops.conv import (
     conv,
     conv1d,
@@ -86,18 +96,10 @@ from rot180.ops.loss import (
 from rot180.ops.norm import batch_norm, group_norm, instance_norm, layer_norm, normalize
 from rot180.ops.pad import pad
 from rot180.ops.pool import (
-    adaptive_avg_pool1d,
-    adaptive_avg_pool2d,
-    adaptive_avg_pool3d,
-    adaptive_max_pool1d,
-    adaptive_max_pool2d,
-    adaptive_max_pool3d,
     avg_pool,
     avg_pool1d,
     avg_pool2d,
     avg_pool3d,
-    global_avg_pool,
-    global_max_pool,
     max_pool,
     max_pool1d,
     max_pool2d,

@@ -25,6 +25,7 @@ from typing import Any
 from rot180.core import ArrayLike, Form, Tensor, apply, declare
 from rot180.errors import ArgumentError, ShapeError
 from rot180.ops.batches import batched, unbatched
+from rot180.ops.family import Member, member
 from rot180.ops.operands import floating
 from rot180.ops.registry import operation
 from rot180.ops.shape import reshape
@@ -161,27 +162,16 @@ def _with_bias(z: Tensor, bias: ArrayLike | None, axes: int, what: str) -> Tenso
 
 
 def _conv(
-    what: str, axes: int | None, input: ArrayLike, weight: ArrayLike, bias: ArrayLike | None,
-    stride: Sizes, padding: Padding, dilation: Sizes, groups: int, mode: str,
-) -> Tensor:  # fmt: skip
-    _check_mode(what, mode)
-    w, spatial = _weight(weight, what, axes)
-    x, added = batched(floating(input, what), spatial, what)
-    _check_channels(what, groups, x.shape[1], w)
-    sizes = x.shape[2:]
-    window = Window.of(
-        w.shape[2:], stride, padding, dilation, groups, axes=spatial, input_size=sizes, op=what
-    )
-    window.output_size(sizes, op=what)
-    form = _form(mode, window, x.shape[0], w.shape[1], w.shape[0] // groups, sizes)
-    return unbatched(_with_bias(apply(form, x, w), bias, spatial, what), added)
-
-
-@operation
-def conv(
-    input: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None, stride: Sizes = 1,
-    padding: Padding = 0, dilation: Sizes = 1, groups: int = 1, mode: str = "correlation",
-) -> Tensor:  # fmt: skip
+    which: Member,
+    input: ArrayLike,
+    weight: ArrayLike,
+    bias: ArrayLike | None = None,
+    stride: Sizes = 1,
+    padding: Padding = 0,
+    dilation: Sizes = 1,
+    groups: int = 1,
+    mode: str = "correlation",
+) -> Tensor:
     """Law: z[n, k, p] = b[k] + Σ_{c, r} w[k, c, r] · x[n, c, S·p + D·r − A], in any number of axes.
 
     Cells of x out of range count as 0. The output has P = ⌊(H + A + B − e) / S⌋ + 1 positions per
@@ -209,34 +199,24 @@ def conv(
     >>> conv([[1.0, 2.0, 4.0, 8.0]], [[[1.0, 10.0]]])
     tensor([[21., 42., 84.]])
     """
-    return _conv("conv", None, input, weight, bias, stride, padding, dilation, groups, mode)
+    what = which.name
+    _check_mode(what, mode)
+    w, spatial = _weight(weight, what, which.axes)
+    x, added = batched(floating(input, what), spatial, what)
+    _check_channels(what, groups, x.shape[1], w)
+    sizes = x.shape[2:]
+    window = Window.of(
+        w.shape[2:], stride, padding, dilation, groups, axes=spatial, input_size=sizes, op=what
+    )
+    window.output_size(sizes, op=what)
+    form = _form(mode, window, x.shape[0], w.shape[1], w.shape[0] // groups, sizes)
+    return unbatched(_with_bias(apply(form, x, w), bias, spatial, what), added)
 
 
-@operation
-def conv1d(
-    input: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None, stride: Sizes = 1,
-    padding: Padding = 0, dilation: Sizes = 1, groups: int = 1, mode: str = "correlation",
-) -> Tensor:  # fmt: skip
-    """Law: `conv` with one spatial axis: input (N, C, W), weight (K, C / groups, S)."""
-    return _conv("conv1d", 1, input, weight, bias, stride, padding, dilation, groups, mode)
-
-
-@operation
-def conv2d(
-    input: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None, stride: Sizes = 1,
-    padding: Padding = 0, dilation: Sizes = 1, groups: int = 1, mode: str = "correlation",
-) -> Tensor:  # fmt: skip
-    """Law: `conv` with two spatial axes: input (N, C, H, W), weight (K, C / groups, R, S)."""
-    return _conv("conv2d", 2, input, weight, bias, stride, padding, dilation, groups, mode)
-
-
-@operation
-def conv3d(
-    input: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None, stride: Sizes = 1,
-    padding: Padding = 0, dilation: Sizes = 1, groups: int = 1, mode: str = "correlation",
-) -> Tensor:  # fmt: skip
-    """Law: `conv` with three spatial axes: input (N, C, D, H, W), weight (K, C / groups, taps)."""
-    return _conv("conv3d", 3, input, weight, bias, stride, padding, dilation, groups, mode)
+conv = member(_conv, "conv")
+conv1d = member(_conv, "conv1d", 1)
+conv2d = member(_conv, "conv2d", 2)
+conv3d = member(_conv, "conv3d", 3)
 
 
 # The same form, read for x
@@ -326,31 +306,17 @@ def _known(
 
 
 def _conv_transpose(
-    what: str, axes: int | None, input: ArrayLike, weight: ArrayLike, bias: ArrayLike | None,
-    stride: Sizes, padding: Padding, output_padding: Sizes, groups: int, dilation: Sizes, mode: str,
-) -> Tensor:  # fmt: skip
-    _check_mode(what, mode)
-    w, spatial = _weight(weight, what, axes)
-    g, added = batched(floating(input, what), spatial, what)
-    if g.shape[1] != w.shape[0] or groups < 1 or w.shape[0] % groups or 0 in w.shape:
-        raise ShapeError(
-            f"{what}: channels of input, weight and groups",
-            arithmetic=f"{g.shape[1]} input channels, weight {w.shape}, {groups} groups",
-            rule="weight is (C, K / groups, taps...), and groups divides C",
-        )
-    given = Window.of(w.shape[2:], stride, padding, dilation, groups, axes=spatial, op=what)
-    window, sizes = transposed(given, g.shape[2:], output_padding, op=what)
-    form = _form(mode, window, g.shape[0], w.shape[1], w.shape[0] // groups, sizes)
-    z = apply(form.wrt("x"), w, g)
-    return unbatched(_with_bias(z, bias, spatial, what), added)
-
-
-@operation
-def conv_transpose(
-    input: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None, stride: Sizes = 1,
-    padding: Padding = 0, output_padding: Sizes = 0, groups: int = 1, dilation: Sizes = 1,
+    which: Member,
+    input: ArrayLike,
+    weight: ArrayLike,
+    bias: ArrayLike | None = None,
+    stride: Sizes = 1,
+    padding: Padding = 0,
+    output_padding: Sizes = 0,
+    groups: int = 1,
+    dilation: Sizes = 1,
     mode: str = "correlation",
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Law: the input gradient of `conv`, used as a forward pass (an adjoint, not an inverse).
 
     z[n, c, h] = b[c] + Σ w[k, c, r] · x[n, k, p] over p, r with S·p + D·r − A = h; the output has
@@ -371,49 +337,27 @@ def conv_transpose(
     Returns:
         (N, K, cells...).
     """
-    return _conv_transpose(
-        "conv_transpose", None, input, weight, bias, stride, padding, output_padding, groups,
-        dilation, mode,
-    )  # fmt: skip
+    what = which.name
+    _check_mode(what, mode)
+    w, spatial = _weight(weight, what, which.axes)
+    g, added = batched(floating(input, what), spatial, what)
+    if g.shape[1] != w.shape[0] or groups < 1 or w.shape[0] % groups or 0 in w.shape:
+        raise ShapeError(
+            f"{what}: channels of input, weight and groups",
+            arithmetic=f"{g.shape[1]} input channels, weight {w.shape}, {groups} groups",
+            rule="weight is (C, K / groups, taps...), and groups divides C",
+        )
+    given = Window.of(w.shape[2:], stride, padding, dilation, groups, axes=spatial, op=what)
+    window, sizes = transposed(given, g.shape[2:], output_padding, op=what)
+    form = _form(mode, window, g.shape[0], w.shape[1], w.shape[0] // groups, sizes)
+    z = apply(form.wrt("x"), w, g)
+    return unbatched(_with_bias(z, bias, spatial, what), added)
 
 
-@operation
-def conv_transpose1d(
-    input: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None, stride: Sizes = 1,
-    padding: Padding = 0, output_padding: Sizes = 0, groups: int = 1, dilation: Sizes = 1,
-    mode: str = "correlation",
-) -> Tensor:  # fmt: skip
-    """Law: `conv_transpose` with one spatial axis."""
-    return _conv_transpose(
-        "conv_transpose1d", 1, input, weight, bias, stride, padding, output_padding, groups,
-        dilation, mode,
-    )  # fmt: skip
-
-
-@operation
-def conv_transpose2d(
-    input: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None, stride: Sizes = 1,
-    padding: Padding = 0, output_padding: Sizes = 0, groups: int = 1, dilation: Sizes = 1,
-    mode: str = "correlation",
-) -> Tensor:  # fmt: skip
-    """Law: `conv_transpose` with two spatial axes."""
-    return _conv_transpose(
-        "conv_transpose2d", 2, input, weight, bias, stride, padding, output_padding, groups,
-        dilation, mode,
-    )  # fmt: skip
-
-
-@operation
-def conv_transpose3d(
-    input: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None, stride: Sizes = 1,
-    padding: Padding = 0, output_padding: Sizes = 0, groups: int = 1, dilation: Sizes = 1,
-    mode: str = "correlation",
-) -> Tensor:  # fmt: skip
-    """Law: `conv_transpose` with three spatial axes."""
-    return _conv_transpose(
-        "conv_transpose3d", 3, input, weight, bias, stride, padding, output_padding, groups,
-        dilation, mode,
-    )  # fmt: skip
+conv_transpose = member(_conv_transpose, "conv_transpose")
+conv_transpose1d = member(_conv_transpose, "conv_transpose1d", 1)
+conv_transpose2d = member(_conv_transpose, "conv_transpose2d", 2)
+conv_transpose3d = member(_conv_transpose, "conv_transpose3d", 3)
 
 
 # Patches: the form of a convolution without its kernel

@@ -7,7 +7,6 @@ of the forward pass; a max pool hands g to the recorded winner.
 from __future__ import annotations
 
 import functools
-import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -31,26 +30,17 @@ from rot180.kernels import positions
 from rot180.ops.batches import batched, unbatched
 from rot180.ops.conv import window_loops, window_sizes
 from rot180.ops.elementwise import where
-from rot180.ops.index import getitem
+from rot180.ops.family import Member, member
 from rot180.ops.operands import as_tensor, floating, require_integers
-from rot180.ops.reduce import amax, argmax, mean
-from rot180.ops.registry import operation
-from rot180.ops.shape import reshape, stack
+from rot180.ops.shape import reshape
 from rot180.window import Window, pool_divisors, pool_window
 
 __all__ = [
-    "adaptive_avg_pool1d",
-    "adaptive_avg_pool2d",
-    "adaptive_avg_pool3d",
-    "adaptive_max_pool1d",
-    "adaptive_max_pool2d",
-    "adaptive_max_pool3d",
+    "average",
     "avg_pool",
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",
-    "global_avg_pool",
-    "global_max_pool",
     "max_pool",
     "max_pool1d",
     "max_pool2d",
@@ -58,6 +48,7 @@ __all__ = [
     "max_unpool1d",
     "max_unpool2d",
     "max_unpool3d",
+    "spatial",
 ]
 
 Sizes = int | Sequence[int]
@@ -70,32 +61,24 @@ MEAN = declare("avg_pool", x="n c {S*p+D*r-A}", d="{p}", z="n c {p}")
 # Max pool
 
 
+def spatial(input: ArrayLike, which: Member) -> tuple[Tensor, bool]:
+    """(N, C, spatial...), and whether N was added; the general member pools all axes behind C."""
+    x = floating(input, which.name)
+    return batched(x, x.ndim - 2 if which.axes is None else which.axes, which.name)
+
+
 def _max_pool(
-    what: str, axes: int, input: ArrayLike, kernel_size: Sizes, stride: Sizes | None,
-    padding: Padding, dilation: Sizes, ceil_mode: bool, return_indices: bool, ties: str,
-) -> Any:  # fmt: skip
-    if ties not in ("first", "all", "split"):
-        raise ArgumentError(f"{what}: ties", expected='"first", "all" or "split"', got=repr(ties))
-    if return_indices and ties != "first":
-        raise ArgumentError(f"{what}: indices name one winner", expected='ties="first"', got=ties)
-    x, added = batched(floating(input, what), axes, what)
-    window = pool_window(
-        kernel_size, stride, padding, dilation, ceil_mode, input_size=x.shape[2:], op=what
-    )
-    choice = Windows(x.shape, window, ties)
-    values, record = choose(Select(what, choice), x)
-    if not return_indices:
-        return unbatched(values, added)
-    indices = Tensor(positions(choice, record.data))
-    return unbatched(values, added), unbatched(indices, added)
-
-
-@operation
-def max_pool(
-    input: ArrayLike, kernel_size: Sizes, stride: Sizes | None = None, padding: Padding = 0,
-    dilation: Sizes = 1, ceil_mode: bool = False, return_indices: bool = False, *,
+    which: Member,
+    input: ArrayLike,
+    kernel_size: Sizes,
+    stride: Sizes | None = None,
+    padding: Padding = 0,
+    dilation: Sizes = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+    *,
     ties: str = "first",
-) -> Any:  # fmt: skip
+) -> Any:
     """Law: z[p] = max over r of x[S·p + D·r − A]; padding never wins, NaN does.
 
     Args:
@@ -116,50 +99,27 @@ def max_pool(
         ShapeError: a window that does not fit; the message prints the arithmetic.
         ArgumentError: padding of more than half the effective kernel, or an unknown `ties`.
     """
-    axes = floating(input, "max_pool").ndim - 2
-    return _max_pool(
-        "max_pool", axes, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices,
-        ties,
-    )  # fmt: skip
+    what = which.name
+    if ties not in ("first", "all", "split"):
+        raise ArgumentError(f"{what}: ties", expected='"first", "all" or "split"', got=repr(ties))
+    if return_indices and ties != "first":
+        raise ArgumentError(f"{what}: indices name one winner", expected='ties="first"', got=ties)
+    x, added = spatial(input, which)
+    window = pool_window(
+        kernel_size, stride, padding, dilation, ceil_mode, input_size=x.shape[2:], op=what
+    )
+    choice = Windows(x.shape, window, ties)
+    values, record = choose(Select(what, choice), x)
+    if not return_indices:
+        return unbatched(values, added)
+    indices = Tensor(positions(choice, record.data))
+    return unbatched(values, added), unbatched(indices, added)
 
 
-@operation
-def max_pool1d(
-    input: ArrayLike, kernel_size: Sizes, stride: Sizes | None = None, padding: Padding = 0,
-    dilation: Sizes = 1, ceil_mode: bool = False, return_indices: bool = False, *,
-    ties: str = "first",
-) -> Any:  # fmt: skip
-    """Law: `max_pool` of (N, C, W) or (C, W)."""
-    return _max_pool(
-        "max_pool1d", 1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices,
-        ties,
-    )  # fmt: skip
-
-
-@operation
-def max_pool2d(
-    input: ArrayLike, kernel_size: Sizes, stride: Sizes | None = None, padding: Padding = 0,
-    dilation: Sizes = 1, ceil_mode: bool = False, return_indices: bool = False, *,
-    ties: str = "first",
-) -> Any:  # fmt: skip
-    """Law: `max_pool` of (N, C, H, W) or (C, H, W)."""
-    return _max_pool(
-        "max_pool2d", 2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices,
-        ties,
-    )  # fmt: skip
-
-
-@operation
-def max_pool3d(
-    input: ArrayLike, kernel_size: Sizes, stride: Sizes | None = None, padding: Padding = 0,
-    dilation: Sizes = 1, ceil_mode: bool = False, return_indices: bool = False, *,
-    ties: str = "first",
-) -> Any:  # fmt: skip
-    """Law: `max_pool` of (N, C, D, H, W) or (C, D, H, W)."""
-    return _max_pool(
-        "max_pool3d", 3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices,
-        ties,
-    )  # fmt: skip
+max_pool = member(_max_pool, "max_pool")
+max_pool1d = member(_max_pool, "max_pool1d", 1)
+max_pool2d = member(_max_pool, "max_pool2d", 2)
+max_pool3d = member(_max_pool, "max_pool3d", 3)
 
 
 # Mean pool
@@ -184,27 +144,16 @@ def _reciprocals(counts: tuple[Shape, ...], override: int | None, dtype: str) ->
     return Tensor((1.0 / divisor).astype(dtype))
 
 
-def _avg_pool(
-    what: str, axes: int, input: ArrayLike, kernel_size: Sizes, stride: Sizes | None,
-    padding: Padding, ceil_mode: bool, count_include_pad: bool, divisor_override: int | None,
-) -> Tensor:  # fmt: skip
-    if divisor_override == 0:
-        raise ArgumentError(f"{what}: divisor_override must not be 0")
-    x, added = batched(floating(input, what), axes, what)
-    sizes = x.shape[2:]
-    window = pool_window(kernel_size, stride, padding, 1, ceil_mode, input_size=sizes, op=what)
-    counts = pool_divisors(
-        kernel_size, stride, padding, ceil_mode, count_include_pad, input_size=sizes, op=what
-    )
-    d = _reciprocals(counts, divisor_override, str(x.dtype))
-    return unbatched(apply(_mean_form(window, x.shape[0], x.shape[1], sizes), x, d), added)
-
-
-@operation
-def avg_pool(
-    input: ArrayLike, kernel_size: Sizes, stride: Sizes | None = None, padding: Padding = 0,
-    ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None,
-) -> Tensor:  # fmt: skip
+def average(
+    which: Member,
+    input: ArrayLike,
+    kernel_size: Sizes,
+    stride: Sizes | None = None,
+    padding: Padding = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Tensor:
     """Law: z[p] = d[p] · Σ_r x[S·p + r − A] with d the reciprocal divisor; δx uses the same d.
 
     Args:
@@ -223,183 +172,53 @@ def avg_pool(
         ShapeError: a window that does not fit; the message prints the arithmetic.
         ArgumentError: padding of more than half the kernel, or a divisor of 0.
     """
-    axes = floating(input, "avg_pool").ndim - 2
-    return _avg_pool(
-        "avg_pool", axes, input, kernel_size, stride, padding, ceil_mode, count_include_pad,
-        divisor_override,
-    )  # fmt: skip
-
-
-@operation
-def avg_pool1d(
-    input: ArrayLike, kernel_size: Sizes, stride: Sizes | None = None, padding: Padding = 0,
-    ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None,
-) -> Tensor:  # fmt: skip
-    """Law: `avg_pool` of (N, C, W) or (C, W)."""
-    return _avg_pool(
-        "avg_pool1d", 1, input, kernel_size, stride, padding, ceil_mode, count_include_pad,
-        divisor_override,
-    )  # fmt: skip
-
-
-@operation
-def avg_pool2d(
-    input: ArrayLike, kernel_size: Sizes, stride: Sizes | None = None, padding: Padding = 0,
-    ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None,
-) -> Tensor:  # fmt: skip
-    """Law: `avg_pool` of (N, C, H, W) or (C, H, W)."""
-    return _avg_pool(
-        "avg_pool2d", 2, input, kernel_size, stride, padding, ceil_mode, count_include_pad,
-        divisor_override,
-    )  # fmt: skip
-
-
-@operation
-def avg_pool3d(
-    input: ArrayLike, kernel_size: Sizes, stride: Sizes | None = None, padding: Padding = 0,
-    ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None,
-) -> Tensor:  # fmt: skip
-    """Law: `avg_pool` of (N, C, D, H, W) or (C, D, H, W)."""
-    return _avg_pool(
-        "avg_pool3d", 3, input, kernel_size, stride, padding, ceil_mode, count_include_pad,
-        divisor_override,
-    )  # fmt: skip
-
-
-# Adaptive and global pools: window i of P reads the cells from ⌊i·H/P⌋ up to ⌈(i+1)·H/P⌉.
-
-
-def _adaptive_sizes(
-    what: str, axes: int, output_size: int | Sequence[int | None] | None, sizes: Shape
-) -> Shape:
-    given = (output_size,) * axes if isinstance(output_size, int | None) else tuple(output_size)
-    if len(given) != axes:
-        raise ArgumentError(f"{what}: output_size", expected=f"{axes} sizes", got=str(given))
-    wanted = tuple(h if p is None else int(p) for p, h in zip(given, sizes, strict=True))
-    if any(p < 1 for p in wanted) or 0 in sizes:
-        raise ShapeError(f"{what}: sizes must be at least 1", got=f"{sizes} to {wanted}")
-    return wanted
-
-
-def _spans(size: int, outputs: int) -> list[tuple[int, int]]:
-    return [(i * size // outputs, -(-(i + 1) * size // outputs)) for i in range(outputs)]
-
-
-@functools.lru_cache(maxsize=256)
-def _averages(size: int, outputs: int, dtype: str) -> Tensor:
-    """The matrix u[p, h] = 1 / length of window p where it holds h."""
-    u = np.zeros((outputs, size), dtype)
-    for p, (start, stop) in enumerate(_spans(size, outputs)):
-        u[p, start:stop] = 1.0 / (stop - start)
-    return Tensor(u)
-
-
-@functools.lru_cache(maxsize=1024)
-def axis_matrices_form(name: str, shape: Shape, outputs: Shape) -> Form:
-    """z[n, c, p, q] = Σ u0[p, h] · u1[q, w] · x[n, c, h, w]: a matrix along every spatial axis."""
-    axes = range(len(outputs))
-    words = {"x": "n c " + " ".join(f"h{i}" for i in axes)}
-    words |= {f"u{i}": f"p{i} h{i}" for i in axes}
-    words["z"] = "n c " + " ".join(f"p{i}" for i in axes)
-    loops = {"n": shape[0], "c": shape[1]}
-    loops |= {f"h{i}": shape[2 + i] for i in axes} | {f"p{i}": outputs[i] for i in axes}
-    shapes = {"x": shape, "z": (*shape[:2], *outputs)}
-    shapes |= {f"u{i}": (outputs[i], shape[2 + i]) for i in axes}
-    return declare(name, **words).bind(0, "z", shapes, loops)
-
-
-def _adaptive_avg_pool(what: str, axes: int, input: ArrayLike, output_size: Any) -> Tensor:
-    x, added = batched(floating(input, what), axes, what)
+    what = which.name
+    if divisor_override == 0:
+        raise ArgumentError(f"{what}: divisor_override must not be 0")
+    x, added = spatial(input, which)
     sizes = x.shape[2:]
-    outputs = _adaptive_sizes(what, axes, output_size, sizes)
-    if all(h % p == 0 for h, p in zip(sizes, outputs, strict=True)):
-        kernel = tuple(h // p for h, p in zip(sizes, outputs, strict=True))
-        return unbatched(_avg_pool(what, axes, x, kernel, None, 0, False, True, None), added)
-    us = [_averages(h, p, str(x.dtype)) for h, p in zip(sizes, outputs, strict=True)]
-    return unbatched(apply(axis_matrices_form(what, x.shape, outputs), x, *us), added)
+    window = pool_window(kernel_size, stride, padding, 1, ceil_mode, input_size=sizes, op=what)
+    counts = pool_divisors(
+        kernel_size, stride, padding, ceil_mode, count_include_pad, input_size=sizes, op=what
+    )
+    d = _reciprocals(counts, divisor_override, str(x.dtype))
+    return unbatched(apply(_mean_form(window, x.shape[0], x.shape[1], sizes), x, d), added)
 
 
-@operation
-def adaptive_avg_pool1d(input: ArrayLike, output_size: Any) -> Tensor:
-    """Law: means over P windows that share the axis evenly; (N, C, W) or (C, W)."""
-    return _adaptive_avg_pool("adaptive_avg_pool1d", 1, input, output_size)
-
-
-@operation
-def adaptive_avg_pool2d(input: ArrayLike, output_size: Any) -> Tensor:
-    """Law: means over P × Q windows that share the plane evenly; None keeps an axis's size."""
-    return _adaptive_avg_pool("adaptive_avg_pool2d", 2, input, output_size)
-
-
-@operation
-def adaptive_avg_pool3d(input: ArrayLike, output_size: Any) -> Tensor:
-    """Law: means over windows that share the volume evenly; None keeps an axis's size."""
-    return _adaptive_avg_pool("adaptive_avg_pool3d", 3, input, output_size)
-
-
-def _adaptive_max_pool(
-    what: str, axes: int, input: ArrayLike, output_size: Any, return_indices: bool
-) -> Any:
-    x, added = batched(floating(input, what), axes, what)
-    sizes = x.shape[2:]
-    outputs = _adaptive_sizes(what, axes, output_size, sizes)
-    cells, places = [], []
-    spans = (_spans(h, p) for h, p in zip(sizes, outputs, strict=True))
-    for box in itertools.product(*spans):
-        part = getitem(x, (Ellipsis, *(slice(*span) for span in box)))
-        flat = reshape(part, (*x.shape[:2], math.prod(part.shape[2:])))
-        cells.append(amax(flat, -1))
-        inner = np.unravel_index(argmax(flat, -1).data, part.shape[2:])
-        starts = [start for start, _ in box]
-        at = tuple(i + start for i, start in zip(inner, starts, strict=True))
-        places.append(np.ravel_multi_index(at, sizes))
-    shape = (*x.shape[:2], *outputs)
-    values = unbatched(reshape(stack(cells, -1), shape), added)
-    if not return_indices:
-        return values
-    return values, unbatched(Tensor(np.stack(places, -1).reshape(shape)), added)
-
-
-@operation
-def adaptive_max_pool1d(input: ArrayLike, output_size: Any, return_indices: bool = False) -> Any:
-    """Law: largest cells of P windows that share the axis evenly; indices as in max_pool."""
-    return _adaptive_max_pool("adaptive_max_pool1d", 1, input, output_size, return_indices)
-
-
-@operation
-def adaptive_max_pool2d(input: ArrayLike, output_size: Any, return_indices: bool = False) -> Any:
-    """Law: largest cells of P × Q windows that share the plane evenly; indices as in max_pool."""
-    return _adaptive_max_pool("adaptive_max_pool2d", 2, input, output_size, return_indices)
-
-
-@operation
-def adaptive_max_pool3d(input: ArrayLike, output_size: Any, return_indices: bool = False) -> Any:
-    """Law: largest cells of windows that share the volume evenly; indices as in max_pool."""
-    return _adaptive_max_pool("adaptive_max_pool3d", 3, input, output_size, return_indices)
-
-
-@operation
-def global_avg_pool(input: ArrayLike) -> Tensor:
-    """Law: the mean of every plane, (N, C, spatial...) to (N, C, 1...)."""
-    x = as_tensor(input)
-    return mean(x, tuple(range(2, x.ndim)), True)
-
-
-@operation
-def global_max_pool(input: ArrayLike, *, ties: str = "first") -> Tensor:
-    """Law: the largest cell of every plane, (N, C, spatial...) to (N, C, 1...)."""
-    x = floating(input, "global_max_pool")
-    return amax(x, tuple(range(2, x.ndim)), True, ties=ties)
+avg_pool = member(average, "avg_pool")
+avg_pool1d = member(average, "avg_pool1d", 1)
+avg_pool2d = member(average, "avg_pool2d", 2)
+avg_pool3d = member(average, "avg_pool3d", 3)
 
 
 # Unpool: each cell of the output takes the value that was put there, or 0
 
 
 def _max_unpool(
-    what: str, axes: int, input: ArrayLike, indices: ArrayLike, kernel_size: Sizes,
-    stride: Sizes | None, padding: Padding, output_size: Sequence[int] | None,
-) -> Tensor:  # fmt: skip
-    x, added = batched(floating(input, what), axes, what)
+    which: Member,
+    input: ArrayLike,
+    indices: ArrayLike,
+    kernel_size: Sizes,
+    stride: Sizes | None = None,
+    padding: Padding = 0,
+    output_size: Sequence[int] | None = None,
+) -> Tensor:
+    """Law: z[indices[p]] = x[p], 0 elsewhere; the last of equal indices stays.
+
+    Args:
+        input: x, the result of a max pool.
+        indices: where each cell goes, in row-major order of the output's plane.
+        kernel_size: R of the pool.
+        stride: S of the pool, the kernel's size by default.
+        padding: A and B of the pool.
+        output_size: the pool's input size; by default (P − 1)·S + R − A − B.
+
+    Raises:
+        ShapeError: an index outside the output, or not one for each cell.
+    """
+    what = which.name
+    x, added = spatial(input, which)
+    axes = x.ndim - 2
     index = require_integers(as_tensor(indices), what)
     index = reshape(index, x.shape) if index.size == x.size else index
     if index.shape != x.shape:
@@ -428,28 +247,6 @@ def _max_unpool(
     return unbatched(reshape(filled, (*x.shape[:2], *sizes)), added)
 
 
-@operation
-def max_unpool1d(
-    input: ArrayLike, indices: ArrayLike, kernel_size: Sizes, stride: Sizes | None = None,
-    padding: Padding = 0, output_size: Sequence[int] | None = None,
-) -> Tensor:  # fmt: skip
-    """Law: z[indices[p]] = x[p], 0 elsewhere; the last of equal indices stays. (N, C, W)."""
-    return _max_unpool("max_unpool1d", 1, input, indices, kernel_size, stride, padding, output_size)
-
-
-@operation
-def max_unpool2d(
-    input: ArrayLike, indices: ArrayLike, kernel_size: Sizes, stride: Sizes | None = None,
-    padding: Padding = 0, output_size: Sequence[int] | None = None,
-) -> Tensor:  # fmt: skip
-    """Law: z[indices[p]] = x[p], 0 elsewhere; the last of equal indices stays. (N, C, H, W)."""
-    return _max_unpool("max_unpool2d", 2, input, indices, kernel_size, stride, padding, output_size)
-
-
-@operation
-def max_unpool3d(
-    input: ArrayLike, indices: ArrayLike, kernel_size: Sizes, stride: Sizes | None = None,
-    padding: Padding = 0, output_size: Sequence[int] | None = None,
-) -> Tensor:  # fmt: skip
-    """Law: z[indices[p]] = x[p], 0 elsewhere; the last of equal indices stays. (N, C, D, H, W)."""
-    return _max_unpool("max_unpool3d", 3, input, indices, kernel_size, stride, padding, output_size)
+max_unpool1d = member(_max_unpool, "max_unpool1d", 1)
+max_unpool2d = member(_max_unpool, "max_unpool2d", 2)
+max_unpool3d = member(_max_unpool, "max_unpool3d", 3)

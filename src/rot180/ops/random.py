@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from rot180.core import ArrayLike, Map, Tensor, apply, default_generator, pointw
 from rot180.core import expression as e
 from rot180.errors import ArgumentError
 from rot180.ops.batches import batched, unbatched
+from rot180.ops.family import Member, member
 from rot180.ops.operands import broadcast, floating
 from rot180.ops.registry import operation
 
@@ -59,38 +59,31 @@ def dropout(
 
 
 def _channels(
-    axes: int, input: ArrayLike, p: float, training: bool, generator: Any, what: str
+    which: Member,
+    input: ArrayLike,
+    p: float = 0.5,
+    training: bool = True,
+    *,
+    generator: np.random.Generator | None = None,
 ) -> Tensor:
-    x = _checked(input, p, what)
+    """Law: dropout of whole channels of each image.
+
+    Args:
+        input: (N, C, spatial...), or without a batch.
+        p: probability of 0 for a channel.
+        training: whether to drop at all.
+        generator: source of the mask, the default generator if None.
+
+    Source: Tompson et al., Efficient object localization using convolutional networks, 2015.
+    """
+    x = _checked(input, p, which.name)
     if not training or p == 0.0:
         return x
-    x, added = batched(x, axes, what)
-    mask = broadcast(_mask((*x.shape[:2], *(1,) * axes), p, generator), x.shape)
+    x, added = batched(x, which.axes or x.ndim - 2, which.name)
+    mask = broadcast(_mask((*x.shape[:2], *(1,) * (x.ndim - 2)), p, generator), x.shape)
     return unbatched(apply(_keep(float(p)), x, mask), added)
 
 
-@operation
-def dropout1d(
-    input: ArrayLike, p: float = 0.5, training: bool = True, *,
-    generator: np.random.Generator | None = None,
-) -> Tensor:  # fmt: skip
-    """Law: dropout of whole channels of each image, (N, C, W) or (C, W)."""
-    return _channels(1, input, p, training, generator, "dropout1d")
-
-
-@operation
-def dropout2d(
-    input: ArrayLike, p: float = 0.5, training: bool = True, *,
-    generator: np.random.Generator | None = None,
-) -> Tensor:  # fmt: skip
-    """Law: dropout of whole channels of each image, (N, C, H, W) or (C, H, W)."""
-    return _channels(2, input, p, training, generator, "dropout2d")
-
-
-@operation
-def dropout3d(
-    input: ArrayLike, p: float = 0.5, training: bool = True, *,
-    generator: np.random.Generator | None = None,
-) -> Tensor:  # fmt: skip
-    """Law: dropout of whole channels of each image, (N, C, D, H, W) or (C, D, H, W)."""
-    return _channels(3, input, p, training, generator, "dropout3d")
+dropout1d = member(_channels, "dropout1d", 1)
+dropout2d = member(_channels, "dropout2d", 2)
+dropout3d = member(_channels, "dropout3d", 3)

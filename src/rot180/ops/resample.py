@@ -11,8 +11,8 @@ import numpy as np
 
 from rot180.core import ArrayLike, Form, Rows, Take, Tensor, apply, declare
 from rot180.errors import ArgumentError, ShapeError
+from rot180.ops.adaptive import axis_matrices_form
 from rot180.ops.operands import floating
-from rot180.ops.pool import axis_matrices_form
 from rot180.ops.registry import operation
 
 __all__ = ["interpolate", "pixel_shuffle", "pixel_unshuffle", "upsample"]
