@@ -189,6 +189,19 @@ def test_a_folder_of_pictures(rot180, tmp_path):
     assert json.loads(out)["classes"].keys() == {"0", "1"}
 
 
+@pytest.mark.usefixtures("no_pictures")
+def test_images_are_scaled_to_the_models_size(rot180, tmp_path):
+    arguments = ("train", "digits", "--model", "lenet5", "--fast-dev-run", "--json", "-o")
+    complains(rot180(*arguments, tmp_path / "small"), "lenet5", "(4 + 0 + 0 - 5) // 1 + 1 = 0")
+    assert not (tmp_path / "small").exists()
+    code, out, _ = rot180(*arguments, tmp_path / "run", "--size", 28)
+    assert code == 0
+    assert json.loads(out)["parameters"] == 61706
+    code, out, _ = rot180("eval", tmp_path / "run", "--json")
+    assert code == 0
+    assert json.loads(out)["images"] == 360
+
+
 def test_eval(rot180, run_path):
     code, out, _ = rot180("eval", run_path, "--json")
     found = json.loads(out)

@@ -28,7 +28,7 @@ _OPTIONS: dict[str, tuple[str, Any, str]] = {
     "--schedule": ("schedule.name", str, "onecycle, cosine, step, plateau or none."),
     "--seed": ("train.seed", click.IntRange(0), "Of weights, order, augmentation and dropout."),
     "--data": ("data.root", str, "Folder in which a data set lies that is not embedded."),
-    "--size": ("data.size", click.IntRange(1), "Scale the pictures of a folder to this size."),
+    "--size": ("data.size", click.IntRange(1), "Scale the images to size x size."),
     "--clip-grad-norm": ("train.clip_grad_norm", float, "Largest norm of the gradient; 0: off."),
     "--accumulate-grad-batches": (
         "train.accumulate_grad_batches",

@@ -116,9 +116,13 @@ def load_images(config: Config, split: str) -> datasets.ImageSet:
         ArgumentError: neither a data set nor a folder.
     """
     options = config["data"]
-    found = datasets.load(
-        options["name"], split, root=options["root"] or None, size=options["size"] or None
-    )
+    name, root, size = options["name"], options["root"] or None, options["size"] or None
+    if name in datasets.DATASETS and size is not None:
+        found = datasets.load(name, split, root=root)
+        scaled = datasets.Resize(size)(found.images)
+        found = datasets.ImageSet(scaled, found.labels, found.classes, found.name)
+    else:
+        found = datasets.load(name, split, root=root, size=size)
     if not len(found):
         raise DataError(f"{options['name']}: no images in the split {split!r}")
     return found

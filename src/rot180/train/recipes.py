@@ -17,7 +17,7 @@ _BASE: Config = {
         "name": "",
         "root": "",  # where a data set lies that is not embedded; "": the cache folder
         "batch_size": 64,
-        "size": 0,  # pictures of a folder are scaled to size × size; 0: as they are
+        "size": 0,  # images are scaled to size × size; 0: as they are
         "pad_crop": 0,  # pixels of padding before a random crop
         "flip": 0.0,  # probability of a mirror image
         "rotate": 0.0,  # largest random turn in degrees
