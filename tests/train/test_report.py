@@ -18,7 +18,14 @@ def size(png):
 
 
 def record(epoch, **more):
-    return {"epoch": epoch, "train_loss": 1 / epoch, "lr": 0.1, "seconds": 1.0, **more}
+    return {
+        "epoch": epoch,
+        "step": 9 * epoch,
+        "train_loss": 1 / epoch,
+        "lr": 0.1,
+        "seconds": 1.0,
+        **more,
+    }
 
 
 @pytest.mark.parametrize("dark", [False, True])
@@ -28,6 +35,9 @@ def test_curves(dark):
     assert 300 < height < 500
     full = [record(e, train_accuracy=1.0, val_accuracy=0.5, val_loss=0.2) for e in (1, 2)]
     assert size(curves_png(full, dark=dark))[0] > width
+    steps = [{"epoch": 1, "step": n, "loss": 2.0 / n, "lr": n / 10} for n in range(1, 19)]
+    assert curves_png(full, steps, dark=dark) != curves_png(full, dark=dark)
+    size(curves_png([record(1)], [{**steps[0], "loss": None}]))
     size(curves_png([]))
     size(curves_png([record(1, val_loss=None, train_accuracy=None)]))
 

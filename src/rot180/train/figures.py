@@ -72,66 +72,82 @@ def _style(axes: Any, theme: dict[str, str]) -> None:
     axes.yaxis.label.set_color(theme["soft"])
 
 
-def curves_png(records: Sequence[dict[str, Any]], *, dark: bool = False) -> bytes:
+def curves_png(
+    records: Sequence[dict[str, Any]],
+    steps: Sequence[dict[str, Any]] = (),
+    *,
+    dark: bool = False,
+) -> bytes:
     """Loss, error rate and learning rate over the epochs.
 
     Args:
         records: the epoch records of a run.
+        steps: its step records; they give the learning rate, and the loss of single batches as a
+            pale line.
         dark: light ink on dark paper.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
     theme = _DARK if dark else _LIGHT
-    panels: list[tuple[str, list[tuple[str, str]], bool]] = [
-        ("Loss", [("train_loss", "training"), ("val_loss", "validation")], True),
-    ]
+    panels = [("Loss", [("train_loss", "training"), ("val_loss", "validation")])]
     if any(r.get("train_accuracy") is not None for r in records):
         keys = [("train_accuracy", "training"), ("val_accuracy", "validation")]
-        panels.append(("Error rate, %", keys, True))
-    panels.append(("Learning rate", [("lr", "rate")], False))
+        panels.append(("Error rate, %", keys))
+    panels.append(("Learning rate", [("lr", "rate")]))
     figure = _figure(3.7 * len(panels), 3.1, theme)
-    for index, (title, keys, logarithmic) in enumerate(panels):
+    # a step stands at the part of the epochs that it ends
+    per_epoch = records[-1]["step"] / records[-1]["epoch"] if records and steps else 1.0
+    for index, (title, keys) in enumerate(panels):
         axes = figure.add_subplot(1, len(panels), index + 1)
         _style(axes, theme)
         axes.set_title(title, fontsize=11, loc="left", color=theme["ink"])
         axes.set_xlabel("epoch", fontsize=9)
         axes.grid(axis="y", color=theme["line"], linewidth=0.6)
-        drawn = [_curve(axes, records, key, name, theme) for key, name in keys]
-        if logarithmic:
+        if title == "Learning rate" and len(steps) > 2:
+            points = [(r["step"] / per_epoch, r["lr"]) for r in steps]
+            axes.plot(*zip(*points, strict=True), color=theme["rate"], lw=1.6)
+            drawn = 1
+        else:
+            drawn = sum(_curve(axes, records, key, name, theme) for key, name in keys)
+        if title == "Loss":
+            points = [(r["step"] / per_epoch, r["loss"]) for r in steps if r["loss"] is not None]
+            if points:
+                pale = {"color": theme["train"], "alpha": 0.35, "lw": 0.8, "zorder": 1}
+                axes.plot(*zip(*points, strict=True), label="single batches", **pale)
+        if title != "Learning rate":
             _log_axis(axes)
+        axes.set_xlim(0 if steps else 0.5, max([r["epoch"] for r in records], default=1) + 0.5)
         axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.margins(x=0.03)
-        if sum(low is not None for low in drawn) > 1:
+        if drawn > 1:
             axes.legend(frameon=False, fontsize=9, labelcolor=theme["ink"])
     return _png(figure)
 
 
 def _curve(
     axes: Any, records: Sequence[dict[str, Any]], key: str, name: str, theme: dict[str, str]
-) -> float | None:
-    """Draw one key over the epochs; its smallest value, None when no record has the key."""
+) -> bool:
+    """Draw one key over the epochs; whether any record has it."""
     points = [(r["epoch"], r[key]) for r in records if r.get(key) is not None]
     if not points:
-        return None
+        return False
     epochs, values = np.array(points, dtype=np.float64).T
     if "accuracy" in key:
         values = 100 * (1 - values)
     color = theme[{"training": "train", "validation": "val"}.get(name, name)]
-    few = len(points) <= 40
     style = "-" if name != "validation" else "--"
-    marker = {"training": "o", "validation": "s"}.get(name) if few else None
+    marker = ("s" if name == "validation" else "o") if len(points) <= 40 else None
     axes.plot(epochs, values, style, color=color, label=name, marker=marker, ms=3, lw=1.6)
-    return float(values.min())
+    return True
 
 
 def _log_axis(axes: Any) -> None:
-    """A logarithmic axis with plain numbers; when a value is 0, one that is linear at the end."""
+    """A logarithmic axis with plain numbers where values differ much; linear near a value of 0."""
     from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 
     values = np.concatenate([line.get_ydata() for line in axes.lines] or [np.ones(1)])
     positive = values[values > 0]
-    if not positive.size:
+    if not positive.size or positive.max() < 5 * positive.min():
         return
     ticks = [m * 10.0**e for e in range(-9, 10) for m in (1, 2, 5)]
     if positive.max() > 300 * positive.min():

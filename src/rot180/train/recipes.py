@@ -48,7 +48,7 @@ _BASE: Config = {
         "early_stop": 0,
         "keep": "last",
         "checkpoint_every": "",
-        "log_every_n_steps": 50,
+        "log_every_n_steps": 20,
         "detect_anomaly": False,
     },
 }
@@ -57,7 +57,7 @@ RECIPES: dict[str, Config] = {
     "digits": {
         "data": {"batch_size": 32, "rotate": 8.0},
         "optim": {"lr": 0.01},
-        "train": {"epochs": 15, "log_every_n_steps": 45},
+        "train": {"epochs": 15, "log_every_n_steps": 15},
     },
     "mnist": {
         "model": {"name": "lenet5"},
@@ -73,7 +73,7 @@ RECIPES: dict[str, Config] = {
         "data": {"batch_size": 128, "pad_crop": 4, "flip": 0.5},
         "model": {"name": "resnet20"},
         "optim": {"name": "sgd", "lr": 0.2, "weight_decay": 0.0005},
-        "train": {"epochs": 20},
+        "train": {"epochs": 20, "log_every_n_steps": 10},
     },
 }
 

@@ -62,7 +62,7 @@ def write_report(
     drawings: dict[str, tuple[str, Callable[[bool], bytes]]] = {
         "curves": (
             "Loss, error rate and learning rate over the epochs",
-            lambda dark: curves_png(records, dark=dark),
+            lambda dark: curves_png(records, run.records("step"), dark=dark),
         ),
         "confusion": (
             "Confusion matrix, true classes down and predicted ones across",
