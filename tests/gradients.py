@@ -224,3 +224,20 @@ def layouts(array: Array) -> dict[str, Array]:
         "negative strides": np.ascontiguousarray(array[backwards])[backwards],
         "axes moved": moved,
     }
+
+
+def check_first_tie_wins(
+    f: Callable[..., Any], arrays: Arrays, rng: np.random.Generator, ramp: float = 1e-7
+) -> None:
+    """Where cells are equal, the gradient is the one with each cell a little above the next.
+
+    A difference says nothing at a tie. The rule "first" is a limit, and that can be checked.
+    """
+    gs = upstream(f, arrays, rng)
+    tilted = [
+        a - ramp * np.arange(a.size, dtype=a.dtype).reshape(a.shape) if a.dtype.kind == "f" else a
+        for a in arrays
+    ]
+    for at_tie, limit in zip(pull(f, arrays, gs), pull(f, tilted, gs), strict=True):
+        if not np.allclose(at_tie, limit, rtol=1e-9, atol=1e-9):
+            raise AssertionError("ties: the gradient does not go to the first of equal cells")
