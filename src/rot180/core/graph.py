@@ -219,13 +219,12 @@ def _record(
             for position in rules.needs(kind, u)
         }
         for position in sorted(wanted):
-            if extra is not None and position in extra:
+            if position == OUTPUT:
+                node.save(position, out, output=0)
+            elif extra is not None and position in extra:
                 node.save(position, extra[position])
             else:
-                if position == OUTPUT:
-                    node.save(position, out, output=0)
-                else:
-                    node.save(position, inputs[position])
+                node.save(position, inputs[position])
     if state.anomaly:
         check_anomaly(getattr(kind, "name", "operation"), data, tuple(t.data for t in inputs))
     return out
