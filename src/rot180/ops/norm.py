@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from rot180.core import ArrayLike, Tensor, no_grad
 from rot180.errors import ArgumentError, ShapeError
 from rot180.ops.elementwise import rsqrt, square
@@ -90,13 +92,14 @@ def batch_norm(
             arithmetic=f"{' · '.join(map(str, x.shape))} cells / {channels} channels = 1",
             rule="use a larger batch, or evaluation mode",
         )
+    if cells == 0:  # nothing to normalise by; gradients are 0 and not NaN
+        return _affine(x, Tensor(np.ones((), x.dtype)), w, b)
     axes = (0, *range(2, x.ndim))
     centre = mean(x, axes, True)
     deviation = x - centre
     variance = mean(square(deviation), axes, True)
-    if cells:
-        _update(running_mean, centre, momentum)
-        _update(running_var, variance, momentum, cells / (cells - 1))
+    _update(running_mean, centre, momentum)
+    _update(running_var, variance, momentum, cells / (cells - 1))
     return _affine(deviation, rsqrt(variance + eps), w, b)
 
 
