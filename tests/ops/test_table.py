@@ -103,6 +103,8 @@ def test_empty_batch(name: str, sample: Sample, rng: np.random.Generator) -> Non
     for i, d in zip(check.differentiable(arrays), grads, strict=True):
         assert d.shape == arrays[i].shape
         assert d.dtype == arrays[i].dtype
+        if sample.inputs[i].batch is None:
+            assert not d.any()
 
 
 @every
