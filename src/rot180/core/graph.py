@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sysconfig
 import traceback
 import weakref
 import zlib
@@ -22,15 +23,18 @@ from rot180.errors import DTypeError, GraphError, NumericsError
 __all__ = ["Node", "apply", "choose", "users_line"]
 
 _sequence = itertools.count()
-_PACKAGE = str(Path(__file__).resolve().parents[1])
+_NOT_THE_USERS = (
+    str(Path(__file__).resolve().parents[1]),
+    *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib", "scripts")),
+)
 
 
 def users_line() -> str:
-    """File and line, outside this package, of the call that is running."""
+    """File and line of the user's call that is running; "" where none of the callers is theirs."""
     for frame in reversed(traceback.extract_stack()):
-        if not frame.filename.startswith(_PACKAGE):
+        if not frame.filename.startswith(_NOT_THE_USERS):
             return f"{frame.filename}, line {frame.lineno}: {frame.line or '?'}"
-    return "an unknown line"
+    return ""
 
 
 class _Saved:
@@ -235,12 +239,13 @@ def check_anomaly(name: str, data: Array, inputs: tuple[Array, ...]) -> None:
     if _has_nan(data) and not any(map(_has_nan, inputs)):
         cause = state.cause
         line = users_line() if cause is None else cause.where
+        unknown = "" if cause is None else "run the forward pass in anomaly mode, too"
         raise NumericsError(
             f"{name}: the result is NaN and no input is"
             if cause is None
             else f"the gradient of {cause.name} is NaN and what it was computed from is not",
             got=f"{int(np.isnan(data).sum())} NaN in shape {data.shape}",
-            rule=f"called at {line}" if line else "run the forward pass in anomaly mode, too",
+            rule=f"called at {line}" if line else unknown,
         )
 
 
