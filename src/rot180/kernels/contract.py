@@ -43,8 +43,7 @@ Loops = tuple[str, ...]
 Factor = tuple[Array, Loops]
 
 PATCH_CELLS = 1 << 20
-"""How many cells of patches are made at a time (4 MiB in float32): measured on convolutions of
-32 to 64 channels, parts of this size are up to twice as fast as one go, and smaller ones are not."""
+"""How many cells of patches are made at a time: 4 MiB in float32 (benchmarks/NOTES.md)."""
 
 FEW = 128
 """Up to so many terms are summed by adding slices, faster than reducing short strided axes."""

@@ -26,7 +26,7 @@ from rot180.core import ArrayLike, Form, Tensor, apply, declare
 from rot180.errors import ArgumentError, ShapeError
 from rot180.ops.batches import batched, unbatched
 from rot180.ops.family import Member, member
-from rot180.ops.operands import floating
+from rot180.ops.operands import along, floating
 from rot180.ops.registry import operation
 from rot180.ops.shape import reshape
 from rot180.window import Window, transposed
@@ -151,14 +151,14 @@ def _weight(weight: ArrayLike, what: str, axes: int | None) -> tuple[Tensor, int
     return w, spatial
 
 
-def _with_bias(z: Tensor, bias: ArrayLike | None, axes: int, what: str) -> Tensor:
+def _with_bias(z: Tensor, bias: ArrayLike | None, what: str) -> Tensor:
     if bias is None:
         return z
     b = floating(bias, what)
     filters = z.shape[1]
     if b.shape != (filters,):
         raise ShapeError(f"{what}: bias", expected=f"({filters},)", got=str(b.shape))
-    return z + reshape(b, (filters, *(1,) * axes))
+    return z + along(b, z.shape, 1)
 
 
 def _conv(
@@ -210,7 +210,7 @@ def _conv(
     )
     window.output_size(sizes, op=what)
     form = _form(mode, window, x.shape[0], w.shape[1], w.shape[0] // groups, sizes)
-    return unbatched(_with_bias(apply(form, x, w), bias, spatial, what), added)
+    return unbatched(_with_bias(apply(form, x, w), bias, what), added)
 
 
 conv = member(_conv, "conv")
@@ -351,7 +351,7 @@ def _conv_transpose(
     window, sizes = transposed(given, g.shape[2:], output_padding, op=what)
     form = _form(mode, window, g.shape[0], w.shape[1], w.shape[0] // groups, sizes)
     z = apply(form.wrt("x"), w, g)
-    return unbatched(_with_bias(z, bias, spatial, what), added)
+    return unbatched(_with_bias(z, bias, what), added)
 
 
 conv_transpose = member(_conv_transpose, "conv_transpose")

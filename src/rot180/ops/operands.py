@@ -19,6 +19,7 @@ from rot180.errors import ArgumentError, DTypeError, ShapeError
 
 __all__ = [
     "Axes",
+    "along",
     "apply_map",
     "as_tensor",
     "broadcast",
@@ -86,6 +87,19 @@ def _expand_form(source: tuple[int, ...], shape: tuple[int, ...]) -> Form:
     loops = {f"i{axis}": size for axis, size in enumerate(shape)}
     form = declare(_EXPAND, x=" ".join(words), y=" ".join(loops))
     return form.bind(0, "y", {"x": source, "y": shape}, loops)
+
+
+@functools.lru_cache(maxsize=4096)
+def _along_form(shape: tuple[int, ...], axis: int) -> Form:
+    """y[i0, i1, ..] = x[i of the axis]."""
+    loops = {f"i{a}": size for a, size in enumerate(shape)}
+    form = declare(_EXPAND, x=f"i{axis}", y=" ".join(loops))
+    return form.bind(0, "y", {"x": (shape[axis],), "y": shape}, loops)
+
+
+def along(x: Tensor, shape: tuple[int, ...], axis: int) -> Tensor:
+    """A vector laid along one axis of a shape, repeated on all others: a bias for each channel."""
+    return apply(_along_form(shape, axis), x)
 
 
 def broadcast(x: Tensor, shape: tuple[int, ...]) -> Tensor:
