@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import numpy as np
 import pytest
@@ -335,6 +336,18 @@ def test_a_change_of_what_no_rule_reads_is_allowed() -> None:
     x.writable()[...] = 0.0
     y.backward([1.0, 2.0, 3.0])
     np.testing.assert_array_equal(x.grad.data, [1.0, 2.0, 3.0])
+
+
+@pytest.mark.parametrize("f", [lambda a, b: a * b, rt.matmul])
+def test_only_what_a_rule_will_read_is_saved(f: Any) -> None:
+    """∂(a·b)/∂a reads b alone: a may change, and where only a wants a gradient it is not kept."""
+    a, b = leaf(3, 3, seed=1), rt.tensor(leaf(3, 3, seed=2).data)
+    y = f(a, b)
+    g = random_like(y)
+    expected = g * b.data if f is not rt.matmul else g @ b.data.T
+    a.writable()[...] = 0.0
+    y.backward(g)
+    np.testing.assert_allclose(a.grad.data, expected)
 
 
 def test_a_change_behind_the_library_is_noticed_in_anomaly_mode() -> None:

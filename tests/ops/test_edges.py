@@ -112,6 +112,29 @@ def test_pool_indices_point_at_the_winners(rng: np.random.Generator) -> None:
     np.testing.assert_array_equal(picked.reshape(whole.shape), whole.data)
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, [6 / 3, 15 / 3]),
+        ({"padding": 1}, [3 / 3, 12 / 3]),
+        ({"padding": 1, "count_include_pad": False}, [3 / 2, 12 / 3]),
+        ({"padding": 1, "divisor_override": 5}, [3 / 5, 12 / 5]),
+        ({"padding": 1, "ceil_mode": True}, [3 / 3, 12 / 3, 6 / 2]),
+        ({"padding": 1, "ceil_mode": True, "count_include_pad": False}, [3 / 2, 12 / 3, 6 / 1]),
+    ],
+)
+def test_mean_pool_has_one_divisor_for_both_directions(
+    options: dict[str, Any], expected: list[float]
+) -> None:
+    """Cells 1 to 6 in windows of 3; the last one of ceil_mode holds cell 6 and one of padding."""
+    x = leaf([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
+    z = F.avg_pool1d(x, 3, **options)
+    np.testing.assert_allclose(z.data, [expected])
+    g = np.array([[0.5, -2.0, 4.0][: len(expected)]])
+    z.backward(g)
+    np.testing.assert_allclose((x.grad.data * x.data).sum(), (g * z.data).sum())
+
+
 def test_unpool_undoes_a_pool(rng: np.random.Generator) -> None:
     x = rng.standard_normal((2, 3, 4, 6))
     values, at = F.max_pool2d(x, 2, return_indices=True)
