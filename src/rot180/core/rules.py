@@ -102,6 +102,8 @@ def _(kind: Map, u: int, g: Tensor, values: SavedValues, apply: Apply) -> Tensor
     derivative, positions = kind.derivative(u)
     if derivative.body.op == "constant":
         return None  # the derivative is 0: nothing to hand on
+    if derivative.body.op == "variable" and derivative.dtype is None:
+        return g  # the derivative is 1
     return apply(derivative, g, *(values.saved(position) for position in positions))
 
 

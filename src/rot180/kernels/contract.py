@@ -136,7 +136,7 @@ class _Plan:
 @functools.lru_cache(maxsize=4096)
 def _plan(form: Form) -> _Plan:
     is_empty = 0 in form.extents.values()
-    form = form if is_empty else as_gather(form)
+    form = form if is_empty else as_gather(_without_single_points(form))
     extents = form.extents
     inputs = tuple(_layout(operand, extents, is_empty) for operand in form.inputs)
     result = _layout(form.result, extents, is_empty)
@@ -165,6 +165,26 @@ def _room(layout: _Layout) -> int:
     """The cells of an operand with its border: what placing may write to."""
     sides = zip(layout.operand.shape, layout.sides, strict=True)
     return math.prod(size + before + after for size, (before, after) in sides)
+
+
+def _without_single_points(form: Form) -> Form:
+    """The same form without loops of one point: their index is always 0 (a single group, say)."""
+    single = {loop for loop, extent in form.loops if extent == 1}
+    if not single:
+        return form
+    operands = tuple(
+        Operand(
+            o.name,
+            tuple(
+                Affine(tuple(term for term in axis.terms if term[0] not in single), axis.constant)
+                for axis in o.axes
+            ),
+            o.shape,
+        )
+        for o in form.operands
+    )
+    loops = tuple((loop, extent) for loop, extent in form.loops if loop not in single)
+    return Form(form.name, operands, loops, form.output)
 
 
 def _layout(operand: Operand, extents: Extents, is_empty: bool) -> _Layout:
