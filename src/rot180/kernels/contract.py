@@ -79,11 +79,12 @@ def add_up(kind: Sum, *arrays: Array) -> Array:
     """Compute a sum of forms: each input is added into the cells that its form names."""
     out = np.zeros(kind.forms[0].result.shape, np.result_type(*arrays))
     for form, array in zip(kind.forms, arrays, strict=True):
-        if array.size:
-            (source,), result = _plan(form).inputs, _plan(form).result
-            axes = result.operand.axes
-            target = window_view(out, axes, result.sides, source.loops, form.extents)
-            target += array
+        plan = _plan(form)
+        if not plan.is_empty:
+            extents, result = plan.form.extents, plan.result
+            source, loops = _factor(array, plan.inputs[0], extents)
+            target = window_view(out, result.operand.axes, result.sides, loops, extents)
+            target += source
     return out
 
 
