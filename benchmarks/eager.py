@@ -2,8 +2,8 @@
 
     python -m benchmarks.eager [--networks lenet5 vgg6 resnet20] [--batch 64] [--rounds 15]
 
-Prints the median time of both and the median and range of the ratio of neighbouring rounds. Needs PyTorch
-(extra `bench`).
+Prints the median time of each, and of the ratio of neighbouring rounds the median and the range.
+Needs PyTorch (extra `bench`).
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from benchmarks.networks import INPUTS, twin
 
 import rot180 as rt
 import rot180.nn.functional as F
-from benchmarks.networks import INPUTS, torch_network
 from rot180 import nn, optim
 
 Step = Callable[[], None]
@@ -39,7 +39,8 @@ def our_step(name: str, x: np.ndarray, y: np.ndarray) -> Step:
 
 
 def their_step(name: str, x: np.ndarray, y: np.ndarray, memory: torch.memory_format) -> Step:
-    model = torch_network(name).to(memory_format=memory)
+    channels, size = INPUTS[name]
+    model = twin(name, channels, 10, size).to(memory_format=memory)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
     inputs, targets = torch.tensor(x).to(memory_format=memory), torch.tensor(y)
 
