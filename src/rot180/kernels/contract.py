@@ -27,12 +27,13 @@ from rot180.core import Affine, Array, Form, Operand, Sum, run
 from rot180.kernels.gather import as_gather
 from rot180.kernels.strided import (
     Border,
+    Index,
     border,
     bordered,
     cells,
     contiguous_run,
     empty_in_order,
-    is_plain,
+    plain_index,
     window_view,
 )
 
@@ -97,7 +98,7 @@ class _Layout:
 
     operand: Operand
     loops: Loops
-    plain: bool
+    index: Index | None
     sides: Border
 
 
@@ -190,7 +191,7 @@ def _without_single_points(form: Form) -> Form:
 
 def _layout(operand: Operand, extents: Extents, is_empty: bool) -> _Layout:
     sides = () if is_empty else border(operand, extents)
-    return _Layout(operand, operand.loops, is_plain(operand, extents), sides)
+    return _Layout(operand, operand.loops, plain_index(operand, extents), sides)
 
 
 def _is_reshape(form: Form) -> bool:
@@ -216,8 +217,10 @@ def _is_row_major(operand: Operand, extents: Extents) -> bool:
 
 
 def _factor(array: Array, layout: _Layout, extents: Extents) -> Factor:
-    if layout.plain:
-        return array, layout.loops
+    if layout.index is not None:
+        # An index of slices only would make a view of the array for nothing.
+        whole = len(layout.loops) == array.ndim
+        return array if whole else array[layout.index], layout.loops
     wide = bordered(array, layout.sides)
     axes = layout.operand.axes
     return window_view(wide, axes, layout.sides, layout.loops, extents), layout.loops
@@ -345,12 +348,14 @@ def _place(product: Factor, plan: _Plan, extents: Extents) -> Array:
     _, loops = product
     result = plan.result
     shape = result.operand.shape
-    if result.plain:
+    if result.index is not None and plan.once:
         aligned = _aligned(product, result.loops)
-        return aligned if aligned.shape == shape else np.broadcast_to(aligned, shape)
+        dense = tuple(extents[loop] for loop in result.loops)
+        aligned = aligned if aligned.shape == dense else np.broadcast_to(aligned, dense)
+        return aligned if dense == shape else aligned.reshape(shape)
     wide = _output(product, result, zero=not plan.once)
-    dense = dict.fromkeys(loop for loop in (*loops, *result.loops) if loop not in plan.taps)
-    order = (*plan.taps, *dense)
+    rest = dict.fromkeys(loop for loop in (*loops, *result.loops) if loop not in plan.taps)
+    order = (*plan.taps, *rest)
     target = window_view(wide, result.operand.axes, result.sides, order, extents)
     source = _aligned(product, order)
     if plan.taps:

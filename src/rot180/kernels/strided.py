@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from types import EllipsisType
 from typing import Any
 
 import numpy as np
@@ -18,25 +19,39 @@ from rot180.core import Affine, Array, Operand
 
 __all__ = [
     "Border",
+    "Index",
     "border",
     "bordered",
     "cells",
     "contiguous_run",
     "empty_in_order",
-    "is_plain",
+    "plain_index",
     "window_view",
 ]
 
 Border = tuple[tuple[int, int], ...]
+Index = tuple[int | slice | EllipsisType, ...]
 
 
-def is_plain(operand: Operand, extents: Mapping[str, int]) -> bool:
-    """Whether each axis is one loop, from end to end: the array itself is the view."""
-    loops = operand.loops
-    return len(loops) == len(operand.axes) and all(
-        axis.terms == ((loop, 1),) and axis.constant == 0 and extents[loop] == size
-        for axis, loop, size in zip(operand.axes, loops, operand.shape, strict=True)
-    )
+def plain_index(operand: Operand, extents: Mapping[str, int]) -> Index | None:
+    """The index that shows an array over its loops, where each axis is one loop or one cell.
+
+    None where some axis is more than that: a window, a part, a step.
+    """
+    if len(operand.loops) != sum(1 for axis in operand.axes if axis.terms):
+        return None
+    index: list[int | slice | EllipsisType] = []
+    for axis, size in zip(operand.axes, operand.shape, strict=True):
+        if not axis.terms and 0 <= axis.constant < size:
+            index.append(axis.constant)
+            continue
+        if len(axis.terms) != 1 or axis.constant:
+            return None
+        ((loop, coefficient),) = axis.terms
+        if coefficient != 1 or extents[loop] != size:
+            return None
+        index.append(slice(None))
+    return (*index, ...)  # with the dots, an index of numbers gives an array without axes
 
 
 def border(operand: Operand, extents: Mapping[str, int]) -> Border:
