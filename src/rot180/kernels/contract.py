@@ -46,6 +46,9 @@ Factor = tuple[Array, Loops]
 PATCH_CELLS = 1 << 20
 """How many cells of patches are made at a time: 4 MiB in float32 (benchmarks/NOTES.md)."""
 
+BATCH = 8
+"""A batch of so many images is laid innermost in memory before patches are made of it."""
+
 FEW = 128
 """Up to so many terms are summed by adding slices, faster than reducing short strided axes."""
 
@@ -94,12 +97,22 @@ def add_up(kind: Sum, *arrays: Array) -> Array:
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """How an operand lies over the loops."""
+    """How an operand lies over the loops.
+
+    Attributes:
+        operand: its shape and its axes.
+        loops: what its axes depend on, in their order.
+        index: shows the array over its loops without strides, where that is possible.
+        sides: cells that the loops reach beyond the array.
+        batch: the axis that windows do not touch and that is to lie innermost in memory: patches
+            are then copied in runs of whole batches. None where no patches are made.
+    """
 
     operand: Operand
     loops: Loops
     index: Index | None
     sides: Border
+    batch: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +153,8 @@ def _plan(form: Form) -> _Plan:
     is_empty = 0 in form.extents.values()
     form = form if is_empty else as_gather(_without_single_points(form))
     extents = form.extents
-    inputs = tuple(_layout(operand, extents, is_empty) for operand in form.inputs)
-    result = _layout(form.result, extents, is_empty)
+    inputs = tuple(_layout(form, operand, is_empty) for operand in form.inputs)
+    result = _layout(form, form.result, is_empty)
     wanted = frozenset(result.loops)
     later = tuple(wanted.union(*(x.loops for x in inputs[i + 1 :])) for i in range(len(inputs)))
     unused = set(extents) - wanted - {loop for x in inputs for loop in x.loops}
@@ -189,9 +202,25 @@ def _without_single_points(form: Form) -> Form:
     return Form(form.name, operands, loops, form.output)
 
 
-def _layout(operand: Operand, extents: Extents, is_empty: bool) -> _Layout:
+def _layout(form: Form, operand: Operand, is_empty: bool) -> _Layout:
+    extents = form.extents
     sides = () if is_empty else border(operand, extents)
-    return _Layout(operand, operand.loops, plain_index(operand, extents), sides)
+    batch = _batch_axis(form, operand)
+    return _Layout(operand, operand.loops, plain_index(operand, extents), sides, batch)
+
+
+def _batch_axis(form: Form, operand: Operand) -> int | None:
+    """The first axis of an operand of windows that is one loop, if that loop is long enough."""
+    extents = form.extents
+    if len(form.inputs) != 2 or not any(_overlaps(axis, extents) for axis in operand.axes):
+        return None
+    x, y = form.inputs
+    if not set(x.loops) & set(y.loops) - set(form.result.loops):
+        return None
+    for i, axis in enumerate(operand.axes):
+        if len(axis.terms) == 1 and axis.terms[0][1] == 1 and extents[axis.terms[0][0]] >= BATCH:
+            return i
+    return None
 
 
 def _is_reshape(form: Form) -> bool:
@@ -221,7 +250,7 @@ def _factor(array: Array, layout: _Layout, extents: Extents) -> Factor:
         # An index of slices only would make a view of the array for nothing.
         whole = len(layout.loops) == array.ndim
         return array if whole else array[layout.index], layout.loops
-    wide = bordered(array, layout.sides)
+    wide = bordered(array, layout.sides, layout.batch)
     axes = layout.operand.axes
     return window_view(wide, axes, layout.sides, layout.loops, extents), layout.loops
 

@@ -73,17 +73,24 @@ def empty_in_order(
     return made.transpose(np.argsort(order)) if order else made
 
 
-def bordered(array: Array, sides: Border) -> Array:
-    """The array with a border of zeros (itself, where no side has one)."""
-    if not any(before or after for before, after in sides):
+def bordered(array: Array, sides: Border, inner: int | None = None) -> Array:
+    """The array with a border of zeros, and an axis innermost in memory where one is named.
+
+    The array itself, where there is nothing to do.
+    """
+    wide = any(before or after for before, after in sides)
+    strides = [abs(stride) for stride in array.strides]
+    if inner is not None and array.shape[inner] > 1 and strides[inner] > array.itemsize:
+        strides[inner] = 0
+    elif not wide:
         return array
     shape = [
         size + before + after for size, (before, after) in zip(array.shape, sides, strict=True)
     ]
-    wide = empty_in_order(shape, array.strides, array.dtype, zero=True)
+    made = empty_in_order(shape, strides, array.dtype, zero=wide)
     inside = zip(sides, array.shape, strict=True)
-    wide[tuple(slice(before, before + size) for (before, _), size in inside)] = array
-    return wide
+    made[tuple(slice(before, before + size) for (before, _), size in inside)] = array
+    return made
 
 
 def window_view(
