@@ -24,6 +24,14 @@ def ints(*shape: int) -> Tensor:
 
 
 CASES: dict[str, tuple[Callable[[], Any], type[Rot180Error], str]] = {
+    # Data types
+    "complex numbers": (lambda: z(2) * 1j, DTypeError, "not supported.*complex128"),
+    "the negative of a bool": (lambda: -Tensor(np.array([True])), DTypeError, "no negative"),
+    "running statistics that are no tensor": (
+        lambda: F.batch_norm(z(4, 2), np.zeros(2), np.ones(2), training=True),
+        ArgumentError,
+        "written in place.*got ndarray.*shares its memory",
+    ),
     # Windows
     "kernel larger than the padded input": (
         lambda: F.conv2d(z(2, 3, 4, 6), z(2, 3, 7, 3), padding=1),

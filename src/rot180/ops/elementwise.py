@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from rot180.core import ArrayLike, Map, Tensor, apply, define_method, pointwise
 from rot180.core import expression as e
-from rot180.errors import ArgumentError
+from rot180.errors import ArgumentError, DTypeError
 from rot180.ops.operands import apply_map, as_tensor, floating, operands
 from rot180.ops.registry import operation
 
@@ -131,8 +131,11 @@ def _power(exponent: float) -> Map:
 @define_method("neg")
 @operation
 def neg(input: ArrayLike) -> Tensor:
-    """Law: z = −x."""
-    return apply(NEG, as_tensor(input))
+    """Law: z = −x. A bool has no negative."""
+    x = as_tensor(input)
+    if x.dtype == np.bool_:
+        raise DTypeError("neg: a bool has no negative", rule="for not x write x == False")
+    return apply(NEG, x)
 
 
 @operation

@@ -106,6 +106,13 @@ def batch_norm(
 def _update(running: Tensor | None, new: Tensor, momentum: float, factor: float = 1.0) -> None:
     if running is None:
         return
+    if not isinstance(running, Tensor):
+        raise ArgumentError(
+            "batch statistics are written in place",
+            expected="a Tensor",
+            got=type(running).__name__,
+            rule="wrap the array: rt.tensor(array) shares its memory",
+        )
     with no_grad():
         kept = running.writable()
         kept *= 1 - momentum

@@ -46,7 +46,7 @@ def floating(x: ArrayLike, what: str) -> Tensor:
 
 
 def _is_number(x: ArrayLike) -> bool:
-    return isinstance(x, numbers.Number | np.generic)
+    return isinstance(x, numbers.Real | np.bool_)
 
 
 def operands(*xs: ArrayLike) -> tuple[Tensor, ...]:
