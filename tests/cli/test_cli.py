@@ -339,7 +339,8 @@ def test_version_and_help(rot180):
 # ------------------------------------------------------------------ bad input
 
 
-def test_wrong_use(rot180):
+def test_wrong_use(rot180, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     complains(rot180("tarin"), "No such command 'tarin'")
     complains(rot180("train", "digits", "--epohcs", 3), "No such option", "--epohcs")
     complains(rot180("train"), "rot180 train digits")
@@ -355,6 +356,7 @@ def test_wrong_use(rot180):
     complains(rot180("train", "digits", "--config", "gone.toml"), "gone.toml")
     complains(rot180("train", "digits", "--resume", "x"), "continues a run as it is")
     complains(rot180("predict", "somewhere"), "IMAGES")
+    assert not list(tmp_path.iterdir()), "wrong use leaves nothing behind"
 
 
 def test_no_run_folder(rot180, tmp_path):

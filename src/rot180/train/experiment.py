@@ -97,6 +97,8 @@ def train_run(config: Config, path: Path, reporter: Reporter, *, resume: bool = 
         transform=datasets.Compose([*augmentation(config["data"]), normalise]),
     )
     checking = datasets.DataLoader(test, batch_size=256, transform=normalise)
+    # Made before the run folder, so that a wrong setting leaves none behind.
+    schedule = make_schedule(config, optimizer, len(batches))
     if resume:
         run = RunFolder.open(path)
         resume = run.checkpoints.any()
@@ -111,7 +113,7 @@ def train_run(config: Config, path: Path, reporter: Reporter, *, resume: bool = 
         if options["label_smoothing"]
         else cross_entropy,
         optimizer=optimizer,
-        schedule=make_schedule(config, optimizer, len(batches)),
+        schedule=schedule,
         early_stop=options["early_stop"] or None,
         run_folder=run,
         resume=resume,
