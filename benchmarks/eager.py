@@ -57,17 +57,19 @@ def their_step(name: str, x: np.ndarray, y: np.ndarray, memory: torch.memory_for
 
 
 def serve(side: str, name: str, batch: int, pipe: Connection) -> None:
-    """One side in a process of its own: for each number that comes, so many steps are timed."""
+    """One side in a process of its own: for each number that comes, the median of so many steps."""
     channels, size = INPUTS[name]
     rng = np.random.default_rng(0)
     x = rng.standard_normal((batch, channels, size, size)).astype(np.float32)
     y = rng.integers(0, 10, batch)
     step = our_step(name, x, y) if side == "rot180" else their_step(name, x, y, FORMATS[side])
     while repeats := pipe.recv():
-        start = time.perf_counter()
+        times = []
         for _ in range(repeats):
+            start = time.perf_counter()
             step()
-        pipe.send((time.perf_counter() - start) / repeats)
+            times.append(time.perf_counter() - start)
+        pipe.send(statistics.median(times))
 
 
 def compare(name: str, batch: int, rounds: int) -> None:
