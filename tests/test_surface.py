@@ -9,6 +9,7 @@ import importlib
 import inspect
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,7 @@ def surface() -> str:
 def _signature(thing: object) -> str:
     if inspect.isclass(thing) and issubclass(thing, BaseException):
         return ""
-    if not callable(thing):
+    if not callable(thing) or isinstance(thing, types.GenericAlias):
         return ""
     try:
         parameters = inspect.signature(thing).parameters.values()

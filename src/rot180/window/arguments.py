@@ -26,7 +26,9 @@ def integer(name: str, value: object, *, minimum: int | None = None, op: str = "
     2
     """
     if type(value) is not int:
-        if isinstance(value, bool) or not hasattr(value, "__index__"):
+        # "bool" is NumPy's too, which older versions take for an integer.
+        is_bool = type(value).__name__ in ("bool", "bool_")
+        if is_bool or not hasattr(value, "__index__"):
             raise _no_integer(name, value, op)
         try:
             value = operator.index(value)
