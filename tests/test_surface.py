@@ -9,7 +9,6 @@ import importlib
 import inspect
 import subprocess
 import sys
-import types
 from pathlib import Path
 
 import pytest
@@ -43,7 +42,7 @@ def surface() -> str:
 def _signature(thing: object) -> str:
     if inspect.isclass(thing) and issubclass(thing, BaseException):
         return ""
-    if not callable(thing) or isinstance(thing, types.GenericAlias):
+    if not callable(thing) or not getattr(thing, "__module__", "").startswith("rot180"):
         return ""
     try:
         parameters = inspect.signature(thing).parameters.values()
