@@ -253,8 +253,8 @@ def predict_images(
         results.append(
             {
                 "file": str(file),
-                "class": about["classes"][int(shares.argmax())],
-                "probability": float(shares.max()),
+                "class": about["classes"][int(np.argmax(shares))],
+                "probability": float(np.max(shares)),
                 "probabilities": dict(zip(about["classes"], shares.tolist(), strict=True)),
             }
         )

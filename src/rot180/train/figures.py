@@ -208,7 +208,7 @@ def confusion_png(
         for i, j in zip(*np.nonzero(counts), strict=True):
             bright = colours[i, j] @ (0.299, 0.587, 0.114) > 0.5
             color = "#1f2328" if bright else "#ffffff"
-            small = 9 if counts.max() < 1000 else 7.5
+            small = 9 if np.max(counts) < 1000 else 7.5
             axes.text(j, i, str(counts[i, j]), ha="center", va="center", color=color, size=small)
     return _png(figure)
 
