@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Loss: TypeAlias = Callable[[Tensor, Any], Tensor]
 
-__all__ = ["Batches", "Tally", "as_input", "evaluate", "predict", "probabilities"]
+__all__ = ["Batches", "Tally", "as_input", "evaluate", "judge", "predict", "probabilities"]
 
 
 class Batches(Protocol):
@@ -108,6 +108,19 @@ def evaluate(
     if not numbers:
         raise DataError("evaluate: there is no batch", got="an empty data set")
     return numbers
+
+
+def judge(model: Module, batches: Batches) -> tuple[dict[str, float], NDArray[Any], NDArray[Any]]:
+    """`evaluate` and `predict` of a classifier in one pass: its numbers, outputs and labels."""
+    tally = Tally()
+    outputs, labels = [], []
+    for output, y in _outputs(model, batches, None):
+        tally.update(float(cross_entropy(output, y).item()), output.numpy(), y)
+        outputs.append(output.numpy().copy())
+        labels.append(np.asarray(y))
+    if not outputs:
+        raise DataError("evaluate: there is no batch", got="an empty data set")
+    return tally.compute(), np.concatenate(outputs), np.concatenate(labels)
 
 
 def predict(

@@ -22,7 +22,7 @@ from rot180.train.assemble import (
     make_schedule,
     model_for,
 )
-from rot180.train.evaluation import evaluate, predict, probabilities
+from rot180.train.evaluation import judge, predict, probabilities
 from rot180.train.fit import fit
 from rot180.train.metrics import ConfusionMatrix
 from rot180.train.recipes import merge, recipe
@@ -131,7 +131,7 @@ def train_run(config: Config, path: Path, reporter: Reporter, *, resume: bool = 
         schedule_interval="batch" if config["schedule"]["name"] == "cosine" else None,
     )
     load_model(model, run.model_path)
-    scores, labels = predict(model, checking)
+    metrics, scores, labels = judge(model, checking)
     name = config["data"]["name"]
     missing = write_report(
         run,
@@ -142,7 +142,6 @@ def train_run(config: Config, path: Path, reporter: Reporter, *, resume: bool = 
         summary=str(summary(model, train.image_shape)),
         attribution=datasets.DATASETS[name].attribution if name in datasets.DATASETS else "",
     )
-    metrics = evaluate(model, checking)
     parameters = sum(parameter.size for parameter in model.parameters())
     return Outcome(run, history, metrics, parameters, missing)
 
@@ -210,11 +209,11 @@ def evaluate_run(
         )
     normalise = datasets.Normalize(about["mean"], about["std"])
     batches = datasets.DataLoader(images, batch_size=256, transform=normalise)
-    scores, labels = predict(model, batches)
+    metrics, scores, labels = judge(model, batches)
     matrix = ConfusionMatrix(len(about["classes"]))
     matrix.update(scores.argmax(axis=1), labels)
     return {
-        **evaluate(model, batches),
+        **metrics,
         "images": len(images),
         "data": images.name,
         "classes": dict(zip(about["classes"], matrix.recall().tolist(), strict=True)),
