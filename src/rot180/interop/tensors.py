@@ -49,7 +49,8 @@ def save_safetensors(
     Args:
         path: the file; replaced as a whole, see `write_atomically`.
         tensors: name to array of bool, int, uint or float of any shape, strides and byte order.
-        metadata: texts kept beside the arrays.
+        metadata: texts kept beside the arrays. The library writes several of them in an order of
+            its own, so that only files with one text at most are the same byte for byte.
 
     Raises:
         DTypeError: an array whose type the format has no name for (complex, object, text).
