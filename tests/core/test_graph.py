@@ -446,3 +446,24 @@ def test_values_of_a_sweep_remember_the_operation_that_caused_them() -> None:
     assert seen[0].cause.kind is y.grad_fn.kind
     assert (x.grad.cause.name, w.grad.cause.name) == ("sin", "mul")
     assert x.grad.cause.sequence == first.grad_fn.sequence
+
+
+def test_gradients_sweep_only_the_branches_that_lead_to_an_input() -> None:
+    """A branch that leads to no wanted input runs no rule: here one that would fail."""
+
+    class Refuses(rt.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2.0
+
+        @staticmethod
+        def backward(ctx, g):
+            raise AssertionError("this branch leads to no wanted input")
+
+    x, y = (rt.tensor(np.array([v]), requires_grad=True) for v in (2.0, 5.0))
+    between = x * x
+    z = between * 3.0 + Refuses.apply(y)
+    by_x, by_between = gradients([z], [x, between], [np.array([7.0])])
+    assert by_x is not None
+    assert by_between is not None
+    assert (by_x.item(), by_between.item()) == (7.0 * 3.0 * 4.0, 7.0 * 3.0)

@@ -7,7 +7,7 @@ means that a node's gradient is complete when it is taken. The order is fixed, a
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -105,6 +105,7 @@ def _sweep(
     """Gradients of all leaves, or of the wanted places only."""
     pending = _Pending()
     found: dict[tuple[Node | Tensor, int], Tensor] = {}
+    paths = None if wanted is None else _leading_to(wanted, [root for root, _ in roots])
     for root, g in roots:
         pending.add(root if root.grad_fn is None else root.grad_fn, root.output_index, g)
     cause = state.cause
@@ -115,7 +116,7 @@ def _sweep(
                 pending.waiting.discard(node)
                 state.cause = node.cause()
                 arrived = _arrived(node, pending, wanted, found)
-                _hand_down(node, arrived, pending)
+                _hand_down(node, arrived, pending, paths)
                 if not retain_graph:
                     node.free()
             for leaf in pending.leaves:
@@ -125,6 +126,24 @@ def _sweep(
     finally:
         state.cause = cause
     return found
+
+
+def _leading_to(
+    places: Iterable[tuple[Node | Tensor, int]], roots: Sequence[Tensor]
+) -> set[Node | Tensor]:
+    """Nodes and leaves through which the places can be reached; other branches need no sweep."""
+    reached: set[Node] = set()
+    stack = [root.grad_fn for root in roots if root.grad_fn is not None]
+    while stack:
+        node = stack.pop()
+        if node not in reached:
+            reached.add(node)
+            stack.extend(parent for parent in node.parents if isinstance(parent, Node))
+    leading = {target for target, _ in places}
+    for node in sorted(reached, key=lambda node: node.sequence):
+        if any(parent in leading for parent in node.parents if parent is not None):
+            leading.add(node)
+    return leading
 
 
 def _arrived(
@@ -145,9 +164,20 @@ def _arrived(
     return arrived
 
 
-def _hand_down(node: Node, arrived: list[Tensor | None], pending: _Pending) -> None:
+def _hand_down(
+    node: Node,
+    arrived: list[Tensor | None],
+    pending: _Pending,
+    paths: set[Node | Tensor] | None,
+) -> None:
     """Apply the gradient rule of a node for each input that wants a gradient."""
-    wanted = [u for u, parent in enumerate(node.parents) if parent is not None]
+    wanted = [
+        u
+        for u, parent in enumerate(node.parents)
+        if parent is not None and (paths is None or parent in paths)
+    ]
+    if not wanted:
+        return
     for u, g in zip(wanted, rules.gradients(node.kind, wanted, arrived, node, apply), strict=True):
         parent = node.parents[u]
         if g is not None and parent is not None:
