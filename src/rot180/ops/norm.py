@@ -14,20 +14,20 @@ import numpy as np
 
 from rot180.core import ArrayLike, Tensor, no_grad
 from rot180.errors import ArgumentError, ShapeError
-from rot180.ops.elementwise import rsqrt, square
+from rot180.ops.elementwise import clip, rsqrt, square
 from rot180.ops.operands import floating
-from rot180.ops.reduce import mean
+from rot180.ops.reduce import mean, norm
 from rot180.ops.registry import operation
 from rot180.ops.shape import reshape
 
 __all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "normalize"]
 
 
-def _standardised(x: Tensor, axes: tuple[int, ...], eps: float) -> tuple[Tensor, Tensor, Tensor]:
-    """(x − mean, 1 / √(var + eps), var) with biased variance over the axes, which stay."""
-    deviation = x - mean(x, axes, True)
-    variance = mean(square(deviation), axes, True)
-    return deviation, rsqrt(variance + eps), variance
+def _moments(x: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
+    """(mean, x − mean, biased variance) over the axes, which stay with extent 1."""
+    centre = mean(x, axes, True)
+    deviation = x - centre
+    return centre, deviation, mean(square(deviation), axes, True)
 
 
 def _per_channel(value: ArrayLike, channels: int, ndim: int, what: str) -> Tensor:
@@ -94,10 +94,7 @@ def batch_norm(
         )
     if cells == 0:  # nothing to normalise by; gradients are 0 and not NaN
         return _affine(x, Tensor(np.ones((), x.dtype)), w, b)
-    axes = (0, *range(2, x.ndim))
-    centre = mean(x, axes, True)
-    deviation = x - centre
-    variance = mean(square(deviation), axes, True)
+    centre, deviation, variance = _moments(x, (0, *range(2, x.ndim)))
     _update(running_mean, centre, momentum)
     _update(running_var, variance, momentum, cells / (cells - 1))
     return _affine(deviation, rsqrt(variance + eps), w, b)
@@ -143,8 +140,8 @@ def layer_norm(
     sizes = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
     if not sizes or x.shape[-len(sizes) :] != sizes:
         raise ShapeError(f"{what}: last axes of the input", expected=str(sizes), got=str(x.shape))
-    deviation, scale, _ = _standardised(x, tuple(range(x.ndim - len(sizes), x.ndim)), eps)
-    z = deviation * scale
+    _, deviation, variance = _moments(x, tuple(range(x.ndim - len(sizes), x.ndim)))
+    z = deviation * rsqrt(variance + eps)
     for value in (weight, bias):
         if value is not None and floating(value, what).shape != sizes:
             raise ShapeError(
@@ -183,8 +180,8 @@ def group_norm(
         )
     batch, channels = x.shape[:2]
     grouped = reshape(x, (batch, num_groups, channels // num_groups, *x.shape[2:]))
-    deviation, scale, _ = _standardised(grouped, tuple(range(2, grouped.ndim)), eps)
-    z = reshape(deviation * scale, x.shape)
+    _, deviation, variance = _moments(grouped, tuple(range(2, grouped.ndim)))
+    z = reshape(deviation * rsqrt(variance + eps), x.shape)
     z = z if weight is None else z * _per_channel(weight, channels, x.ndim, what)
     return z if bias is None else z + _per_channel(bias, channels, x.ndim, what)
 
@@ -224,9 +221,7 @@ def instance_norm(
     cells = x.size // max(1, x.shape[0] * channels)
     if cells == 1:
         raise ShapeError(f"{what}: one cell a channel has no variance", got=str(x.shape))
-    centre = mean(x, axes, True)
-    deviation = x - centre
-    variance = mean(square(deviation), axes, True)
+    centre, deviation, variance = _moments(x, axes)
     if x.size:
         _update(running_mean, mean(centre, 0, True), momentum)
         _update(running_var, mean(variance, 0, True), momentum, cells / (cells - 1))
@@ -238,8 +233,5 @@ def instance_norm(
 @operation
 def normalize(input: ArrayLike, p: float = 2.0, axis: int = 1, eps: float = 1e-12) -> Tensor:
     """Law: z = x / max(‖x‖_p, eps) along an axis."""
-    from rot180.ops.elementwise import clip
-    from rot180.ops.reduce import norm
-
     x = floating(input, "normalize")
     return x / clip(norm(x, p, axis, True), eps)
