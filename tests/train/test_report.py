@@ -79,7 +79,7 @@ class Strict(html.parser.HTMLParser):
         assert self.open.pop() == tag
 
 
-@pytest.mark.parametrize("wrong", [0, 40])
+@pytest.mark.parametrize("wrong", [0, 1, 40])
 def test_report(tmp_path, rng, wrong):
     run = RunFolder.create(tmp_path / "run", {"data": {"name": "<x>"}, "free": 3, "none": None})
     run.log({"kind": "epoch", **record(1, val_loss=float("nan"))})
@@ -97,6 +97,7 @@ def test_report(tmp_path, rng, wrong):
     assert "&lt;a&gt;" in page
     assert f"<b>{wrong}</b><span>of 50 images" in page
     assert ("None of 50 wrong" in page) == (wrong == 0)
+    assert ("1 of 50 wrong, the worst first; then the least certain" in page) == (wrong == 1)
     if wrong:
         return
     # the same again, byte for byte

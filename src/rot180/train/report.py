@@ -101,19 +101,20 @@ def write_report(
 def _worst(
     scores: NDArray[Any], labels: NDArray[np.int64], classes: Sequence[str]
 ) -> tuple[NDArray[np.int64], list[tuple[str, str]], str]:
-    """The images to show: the wrong ones, surest first; without any, the least sure right ones."""
+    """The images to show: the wrong, surest first; below half a sheet also the least sure."""
     shares = probabilities(scores.astype(np.float64))
     guesses = scores.argmax(axis=1)
     true_share = shares[np.arange(len(labels)), labels]
-    wrong = np.flatnonzero(guesses != labels)
-    if wrong.size:
-        order = wrong[np.argsort(true_share[wrong], kind="stable")]
-        title = f"{len(wrong):,} of {len(labels):,} wrong"
-        title += f": the worst {_SHEET}" if len(wrong) > _SHEET else ", the worst first"
-    else:
-        order = np.argsort(true_share, kind="stable")[: _SHEET // 2]
+    right = guesses == labels
+    wrong = int(np.count_nonzero(~right))
+    chosen = np.lexsort((true_share, right))[: min(max(wrong, _SHEET // 2), _SHEET)]
+    title = f"{wrong:,} of {len(labels):,} wrong"
+    if not wrong:
         title = f"None of {len(labels):,} wrong: the least certain"
-    chosen = order[:_SHEET]
+    elif wrong > _SHEET:
+        title += f": the worst {_SHEET}"
+    else:
+        title += ", the worst first" + ("; then the least certain" if wrong < len(chosen) else "")
     captions = [
         (
             f"true {classes[labels[i]]}",
