@@ -31,6 +31,7 @@ from rot180.core.modes import (
     detect_anomaly,
     enable_grad,
     is_grad_enabled,
+    listening,
     no_grad,
     set_grad_enabled,
 )
@@ -77,6 +78,7 @@ __all__ = [
     "hessian",
     "is_grad_enabled",
     "jvp",
+    "listening",
     "manual_seed",
     "no_grad",
     "pointwise",

@@ -231,6 +231,8 @@ def _record(
                 node.save(position, inputs[position])
     if state.anomaly:
         check_anomaly(getattr(kind, "name", "operation"), data, tuple(t.data for t in inputs))
+    if state.listener is not None:
+        state.listener(kind, inputs, out, None if extra is None else extra[1])
     return out
 
 

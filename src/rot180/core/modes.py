@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 __all__ = [
     "detect_anomaly",
     "enable_grad",
     "is_grad_enabled",
+    "listening",
     "no_grad",
     "set_grad_enabled",
     "state",
@@ -24,11 +25,13 @@ class _State(threading.local):
         grad: record a graph.
         anomaly: look for NaN and for changed arrays at every operation.
         cause: the operation whose gradient is being computed, None outside a backward sweep.
+        listener: is shown every operation that is applied, None: nobody listens.
     """
 
     grad = True
     anomaly = False
     cause: Any = None
+    listener: Callable[..., None] | None = None
 
 
 state = _State()
@@ -76,3 +79,18 @@ def detect_anomaly() -> Iterator[None]:
         yield
     finally:
         state.anomaly = before
+
+
+@contextlib.contextmanager
+def listening(listener: Callable[..., None]) -> Iterator[None]:
+    """Show every operation that is applied inside, forward or in a sweep, to a listener.
+
+    Args:
+        listener: called as `listener(kind, inputs, output, record)` with tensors; `record` is the
+            record of a select's choice, None for other kinds.
+    """
+    before, state.listener = state.listener, listener
+    try:
+        yield
+    finally:
+        state.listener = before
