@@ -69,6 +69,7 @@ __all__ = [
     "argmax",
     "argmin",
     "cat",
+    "check",
     "clip",
     "concatenate",
     "core",
@@ -79,6 +80,7 @@ __all__ = [
     "enable_grad",
     "errors",
     "exp",
+    "explain",
     "flip",
     "function",
     "grad",
@@ -116,7 +118,7 @@ __all__ = [
     "window",
 ]
 
-_FLOORS = ("data", "interop", "nn", "optim", "train")
+_FLOORS = ("check", "data", "explain", "interop", "nn", "optim", "train")
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 __all__ = [
     "ArgumentError",
+    "CheckError",
     "DTypeError",
     "DataError",
     "GraphError",
@@ -15,6 +16,7 @@ __all__ = [
     "NumericsError",
     "Rot180Error",
     "ShapeError",
+    "TraceError",
 ]
 
 
@@ -63,8 +65,16 @@ class GraphError(Rot180Error, RuntimeError):
     """The graph of a backward pass is used against its rules."""
 
 
+class TraceError(Rot180Error, RuntimeError):
+    """Code that cannot become a program: it looks at values that are known only when it runs."""
+
+
 class NumericsError(Rot180Error, ArithmeticError):
     """A NaN or infinity where none may be."""
+
+
+class CheckError(Rot180Error, AssertionError):
+    """A check found something wrong: a gradient, an adjoint, a rule that does not hold."""
 
 
 class DataError(Rot180Error, ValueError):

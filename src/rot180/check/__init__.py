@@ -1,0 +1,18 @@
+"""Checks: is this gradient right, and if not, which mistake is it?
+
+It promises: answers that are true or false and say where, why and what to do; comparisons whose
+tolerance comes from the data type and not from taste; a catalogue of mistakes as data, each made of
+the engine's own declarations. Layers, training and pictures of derivations do not belong here.
+"""
+
+from rot180.check.adjoint import AdjointCheck, adjoint
+from rot180.check.gradient_check import GradientCheck, InputCheck
+from rot180.check.gradients import gradients
+
+__all__ = [
+    "AdjointCheck",
+    "GradientCheck",
+    "InputCheck",
+    "adjoint",
+    "gradients",
+]
