@@ -1,0 +1,240 @@
+"""Explanation: one operation or function, its arrays, and the equation of every cell of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rot180.errors import ArgumentError
+from rot180.explain.cell import Cell, Grid
+from rot180.explain.derive import plan
+from rot180.explain.formula import Ref
+from rot180.explain.notation import Notation
+from rot180.explain.tape import Tape, Value, copied
+from rot180.explain.words import check_lang
+
+if TYPE_CHECKING:
+    from rot180.explain.views import View
+    from rot180.window import Window
+
+__all__ = ["Explanation"]
+
+
+class Explanation:
+    """What a function computed, forward and backward, readable cell by cell.
+
+    `e.z`, `e.x`, `e.w` are arrays, `e.dx` is the gradient with respect to x and `e.g` the upstream
+    gradient; each is a `Grid`, and `e.dx[0, 1]` is a `Cell`. Names that are no attributes, such
+    as that of a parameter "conv1.weight", are read as `e["conv1.weight"]` and
+    `e["δ_conv1.weight"]`.
+
+    Attributes:
+        title: the operation, such as "conv2d".
+        values: every named array, in the order in which it came to be.
+        tape: what was run.
+        notation: how cells are written.
+        base: the first index, 0 or 1.
+        lang: "en" or "zh".
+        window: the window of a windowed operation, else None.
+        options: the arguments that are no arrays, such as stride.
+
+    >>> import rot180 as rt
+    >>> e = rt.explain.conv2d(input=(3, 3), kernel=(2, 2))
+    >>> e.dx[0, 1]
+    δ_x01 = w_01·δ_00 + w_00·δ_01
+    >>> e.dx.agrees          # every cell's terms sum to the engine's value
+    True
+    """
+
+    def __init__(
+        self,
+        title: str,
+        tape: Tape,
+        names: Mapping[int, str],
+        *,
+        spatial: int | None = None,
+        base: int = 0,
+        lang: str = "en",
+        upstream: str = "δ",
+        window: Window | None = None,
+        options: Mapping[str, Any] | None = None,
+        again: Callable[..., Explanation] | None = None,
+    ) -> None:
+        if base not in (0, 1):
+            raise ArgumentError("explain: base", expected="0 or 1", got=repr(base))
+        self.title = title
+        self.tape = tape
+        self.base = base
+        self.lang = check_lang(lang)
+        self.window = window
+        self.options = dict(options or {})
+        self._again = again
+        self.values: dict[str, Value] = {}
+        self._name_values(names, spatial)
+        self.notation = Notation.of(self.values, base, upstream)
+
+    # Names
+
+    def _name_values(self, names: Mapping[int, str], spatial: int | None) -> None:
+        tape = self.tape
+        inner = plan(tape)
+        for value in tape.inputs:
+            self._add(names[id(value)], value, "input", spatial)
+        forward = [v for v in inner if v.step is not None and not v.step.backward]
+        gradients = {id(delta): source for source, delta in tape.deltas.items()}
+        for i, value in enumerate((v for v in forward if v is not tape.output), start=1):
+            self._add(f"a{i}", value, "inner", spatial)
+        if tape.output.role != "input":
+            self._add("z" if "z" not in self.values else "f", tape.output, "output", spatial)
+        if tape.upstream is not None:
+            self._add("δ", tape.upstream, "upstream", spatial, tape.output)
+        number = 0
+        for value in inner:
+            if value.name == "" and value is not tape.output and id(value) not in gradients:
+                number += 1
+                self._add(f"d{number}", value, "inner", spatial)
+        for source, delta in tape.deltas.items():
+            if source.name and delta.name == "":
+                self._add(f"δ_{source.name}", delta, "gradient", spatial, source)
+            elif source.name:  # the same array twice: the gradient of a sum, handed to both
+                alias = Value(delta.array, delta.step or copied(delta), "gradient")
+                self._add(f"δ_{source.name}", alias, "gradient", spatial, source)
+
+    def _add(
+        self, name: str, value: Value, role: str, spatial: int | None, of: Value | None = None
+    ) -> None:
+        value.name, value.role, value.of = name, role, of
+        ones = next((i for i, n in enumerate(value.shape) if n != 1), len(value.shape))
+        keep = 2 if spatial is None else spatial
+        value.lead = of.lead if of is not None else min(ones, max(0, len(value.shape) - keep))
+        self.values[name] = value
+
+    # Reading
+
+    def number(self, ref: Ref) -> float:
+        """The number in a cell: a Python float, or an int where the array holds integers."""
+        return self.values[ref.name].array[ref.index].item()  # type: ignore[no-any-return]
+
+    def position(self, ref: Ref) -> int:
+        """A cell as a position in its array read in row-major order."""
+        shape = self.values[ref.name].shape
+        return int(np.ravel_multi_index(ref.index, shape)) if shape else 0
+
+    def program(self) -> dict[str, Any]:
+        """All arrays and formulas as JSON-ready data that a page can compute with.
+
+        Raises:
+            ArgumentError: too many products for a page.
+        """
+        from rot180.explain.program import program
+
+        return program(self)
+
+    def __getitem__(self, name: str) -> Grid:
+        if name in self.values:
+            return Grid(self, name)
+        if name == "g" and "δ" in self.values:
+            return Grid(self, "δ")
+        if name.startswith("d") and f"δ_{name[1:]}" in self.values:
+            return Grid(self, f"δ_{name[1:]}")
+        raise ArgumentError(
+            f"explain: {self.title} has no array {name!r}",
+            expected=", ".join(self.values),
+            got=repr(name),
+            rule="dx is the gradient of x, g the upstream gradient",
+        )
+
+    def __getattr__(self, name: str) -> Grid:
+        if name.startswith("_") or name == "values":
+            raise AttributeError(name)
+        try:
+            return self[name]
+        except ArgumentError as error:
+            raise AttributeError(str(error)) from None
+
+    def __dir__(self) -> list[str]:
+        short = [n.replace("δ_", "d") if n != "δ" else "g" for n in self.values]
+        return [*super().__dir__(), *(n for n in short if n.isidentifier())]
+
+    def cell(self, where: Cell | str) -> Cell:
+        """A cell by its address, such as "dx:1,2", "dx[1,2]" or "z:0"; a cell is returned as it is.
+
+        Raises:
+            ArgumentError: no such array, or an index out of range.
+        """
+        return where if isinstance(where, Cell) else self._parse(where)
+
+    def _parse(self, address: str) -> Cell:
+        name, _, index = address.replace("[", ":").rstrip("]").partition(":")
+        try:
+            numbers = tuple(int(i) for i in index.split(",") if i.strip())
+        except ValueError:
+            raise ArgumentError(
+                f"explain: no cell {address!r}", expected="an address such as dx:1,2"
+            ) from None
+        return self[name.strip()][numbers]
+
+    def view(self, name: str, of: str | None = None) -> View:
+        """One view of one array: "scatter", "gather", "matrix", "network", "graph" or "duality".
+
+        Args:
+            name: which.
+            of: the array that is looked at, such as "dx" (default), "dw" or "z".
+
+        Raises:
+            ArgumentError: an unknown view, one that this operation does not have, or an array with
+                too many products to draw.
+        """
+        from rot180.explain.views import make_view
+
+        return make_view(self, name, of)
+
+    def views(self, of: str | None = None) -> dict[str, View]:
+        """All views that this operation has, by name; each computes the same numbers."""
+        from rot180.explain.views import all_views
+
+        return all_views(self, of)
+
+    def again(self, **changes: Any) -> Explanation:
+        """The same arrays explained once more with other options: `e.again(mode="convolution")`.
+
+        Raises:
+            ArgumentError: a function of your own has no options that could be changed.
+        """
+        if self._again is None:
+            raise ArgumentError(f"explain: {self.title} cannot be explained with other options")
+        return self._again(**changes)
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the terms of every cell of every array sum to the engine's value."""
+        return all(self[name].agrees for name, v in self.values.items() if v.step is not None)
+
+    def __str__(self) -> str:
+        from rot180.explain.report import as_text
+
+        return as_text(self)
+
+    def __repr__(self) -> str:
+        arrays = ", ".join(f"{name} {value.shown}" for name, value in self.values.items())
+        return f"<explanation of {self.title}: {arrays}>"
+
+    def save(self, path: str | Path) -> Path:
+        """Write the explanation; the suffix picks the format.
+
+        Args:
+            path: .txt, .md or .tex, a page .html, a figure .svg, .png or .pdf, or an animation
+                .gif or .mp4.
+
+        Returns:
+            The path that was written.
+
+        Raises:
+            ArgumentError: an unknown suffix.
+        """
+        from rot180.explain.save import save
+
+        return save(self, path)

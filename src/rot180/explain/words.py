@@ -1,0 +1,63 @@
+"""The words of explanations in English and Chinese, those of the documents they grew from."""
+
+from __future__ import annotations
+
+from rot180.errors import ArgumentError
+
+__all__ = ["LANGUAGES", "check_lang", "say"]
+
+LANGUAGES = ("en", "zh")
+
+_WORDS: dict[str, tuple[str, str]] = {
+    "forward": ("forward", "正向传播"),
+    "backward": ("backward", "反向传播"),
+    "upstream": ("upstream gradient", "传来的误差敏感项"),
+    "gradient": ("gradient", "误差敏感项"),
+    "input": ("input", "输入"),
+    "output": ("output", "输出"),
+    "inner": ("on the way", "中间量"),
+    "view scatter": (
+        "scatter: each cell hands its gradient back through the plain kernel",
+        "散播：每个输出把误差敏感项乘以未旋转的卷积核，分发回它看到的输入",
+    ),
+    "view gather": (
+        "gather: full correlation with the turned kernel over the padded, dilated gradient",
+        "收集：误差敏感项插0、补0之后，与旋转180度的卷积核做全卷积",
+    ),
+    "view matrix": ("matrix: patches as rows", "矩阵：每个感受野排成一行（im2col）"),
+    "view network": (
+        "network: connections cut, weights shared",
+        "网络：全连接层去掉一些连接，再共享权值",
+    ),
+    "network": (
+        "{sources} cells to {targets}: {dense} connections, {cut} cut, {left} in {colours} colours",
+        "{sources} 到 {targets}：全连接 {dense} 条，去掉 {cut} 条，剩下 {left} 条，{colours} 种颜色",
+    ),
+    "view graph": ("graph: the chain rule, edge by edge", "计算图：沿着每条边的链式法则"),
+    "view duality": (
+        "duality: correlation and convolution change places",
+        "对偶：前向相关，反向卷积；前向卷积，反向相关",
+    ),
+    "mode correlation": (
+        "forward correlation, backward convolution",
+        "前向相关，反向卷积",
+    ),
+    "mode convolution": (
+        "forward convolution, backward correlation",
+        "前向卷积，反向相关",
+    ),
+    "more": ("and {count} more cells", "以及另外 {count} 个格子"),
+    "weight": ("kernel", "卷积核"),
+}
+
+
+def check_lang(lang: str) -> str:
+    """The language, or an ArgumentError that names those there are."""
+    if lang not in LANGUAGES:
+        raise ArgumentError("explain: lang", expected='"en" or "zh"', got=repr(lang))
+    return lang
+
+
+def say(key: str, lang: str, **parts: object) -> str:
+    """A phrase in one of the languages, with the parts put in."""
+    return _WORDS[key][LANGUAGES.index(lang)].format(**parts)
