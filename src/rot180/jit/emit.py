@@ -154,6 +154,14 @@ class Emitter:
         quotient = self.builder.udiv(a, self.index(b))
         return quotient, self.builder.sub(a, self.builder.mul(quotient, self.index(b)))
 
+    def unravel(self, place: Index, extents: Sequence[int]) -> list[Index]:
+        """The indices of a place in row-major order."""
+        found: list[Index] = []
+        for extent in reversed(extents[1:]):
+            place, index = self.divmod(place, extent)
+            found.insert(0, index)
+        return [place, *found] if extents else []
+
     def share(self, units: int) -> tuple[Index, Index]:
         """The range of work units that this part does."""
         b = self.builder
@@ -189,6 +197,16 @@ class Emitter:
         if isinstance(a, int) and isinstance(b, int):
             raise ValueError("compare known integers in Python")
         with self.builder.if_then(self.builder.icmp_signed(relation, self.index(a), self.index(b))):
+            yield
+
+    @contextlib.contextmanager
+    def all_of(self, conditions: Sequence[tuple[Index, str, Index]]) -> Iterator[None]:
+        """A block that runs where every comparison (a, relation, b) holds; without any, always."""
+        with contextlib.ExitStack() as stack:
+            for a, relation, b in conditions:
+                if isinstance(a, int) and isinstance(b, int):
+                    raise ValueError("compare known integers in Python")
+                stack.enter_context(self.when(a, relation, b))
             yield
 
     @contextlib.contextmanager
@@ -272,6 +290,20 @@ class Emitter:
             v = self.builder.insert_element(v, one, ir.Constant(I32, lane))
         return v
 
+    def without(self, v: Any, first: int) -> Any:
+        """The vector with 0 in its first lanes."""
+        zero = ir.Constant(v.type, None)
+        lanes = range(v.type.count)
+        return self.shuffle(zero, v, [i if i < first else v.type.count + i for i in lanes])
+
+    def scatter(self, value: Any, array: str | Any, offset: Index, step: int) -> None:
+        """Write the lanes of a vector `step` elements apart."""
+        if step == 1 or not isinstance(value.type, ir.VectorType):
+            self.store(value, array, offset)
+            return
+        for lane in range(value.type.count):
+            self.store(self.lane(value, lane), array, self.at(offset, lane * step))
+
     def relu(self, v: Any) -> Any:
         """The positive part; NaN stays."""
         zero = self.constant(0.0, getattr(v.type, "count", 1))
@@ -320,11 +352,16 @@ class Emitter:
         return self.builder.shuffle_vector(a, b, mask)
 
     def totals(self, vectors: Sequence[Any]) -> Any:
-        """The vector of the sums over the lanes of each vector (a power of two of them).
+        """The vector of the sums over the lanes of each vector in order, zeros behind them.
 
         Two vectors become one, which holds half as many partial sums of each, until one is left
         or the sums are complete.
         """
+        spare = (1 << (len(vectors) - 1).bit_length()) - len(vectors)
+        vectors = [*vectors, *(ir.Constant(vectors[0].type, None) for _ in range(spare))]
+        if not isinstance(vectors[0].type, ir.VectorType):
+            vectors = [self.splat(v, 2) for v in vectors]
+            vectors = [self.without(v, 1) for v in vectors]
         found, lanes = list(vectors), vectors[0].type.count
         partial = lanes
         while partial > 1:

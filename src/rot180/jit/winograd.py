@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from rot180.jit import toomcook
+from rot180.jit.blocking import cut, register_block
 from rot180.jit.emit import Emitter
 from rot180.jit.layout import Planes
 from rot180.jit.target import Target
@@ -175,11 +176,11 @@ class Correlate:
     def _multiply(self, k: Emitter, group: int, v: Any, m: Any) -> None:
         """M[ξ] = U[ξ]ᵀ · V[ξ] in register blocks of `width` tiles by `height` channels."""
         t, channels, filters = self.tile + 2, self.x.channels, self.z.channels
-        width, height = _register_block(k.target.registers, group, filters)
+        width, height = register_block(k.target.registers, group, filters)
         with k.loop(0, t * t) as xi:
-            for w0, w1, span in _cut(group, width):
+            for w0, w1, span in cut(group, width):
                 with k.loop(w0, w1, span) as j:
-                    for k0, k1, tall in _cut(filters, height):
+                    for k0, k1, tall in cut(filters, height):
                         with k.loop(k0, k1, tall) as o:
                             sums = [
                                 [k.variable(k.constant(0.0)) for _ in range(span)]
@@ -259,24 +260,3 @@ class Correlate:
                 bounds.append((place, count - 1))
         with k.all_below(bounds):
             k.store(value, "z", k.at(where, a * z.steps[0] + b * z.steps[1]))
-
-
-def _register_block(registers: int, width: int, height: int) -> tuple[int, int]:
-    """(vectors, channels) of the block of sums with the fewest loads per product that fits."""
-    best, found = (1, 1), -1.0
-    for w in range(1, min(width, 8) + 1):
-        for h in range(1, min(height, 16) + 1):
-            if w * h + w + 1 > registers - 1:
-                continue
-            covered = (width / (-(-width // w) * w)) * (height / (-(-height // h) * h))
-            score = covered * (w * h) / (w * h + 0.5 * (w + h)) * min(1.0, w * h / 12)
-            if score > found:
-                best, found = (w, h), score
-    return best
-
-
-def _cut(extent: int, step: int) -> list[tuple[int, int, int]]:
-    """(start, stop, step) of the loop over whole steps, and of the rest."""
-    whole = extent // step * step
-    parts = [(0, whole, step)] if whole else []
-    return [*parts, (whole, extent, extent - whole)] if whole < extent else parts
