@@ -75,11 +75,8 @@ class Cell:
     @property
     def candidates(self) -> tuple[Ref, ...]:
         """For a cell that a max or min chose: the cells among which it was chosen."""
-        value = self._array_value
-        if value.step is None:
-            return ()
-        name = value.step.inputs[0].name
-        return tuple(Ref(name, c) for c in candidate_cells(value, self.index)) if name else ()
+        formulas = candidate_cells(self._array_value, self.index)
+        return tuple(ref for formula in formulas for ref in references(formula))
 
     @functools.cached_property
     def _evaluated(self) -> tuple[Any, float]:
@@ -117,12 +114,12 @@ class Cell:
     @property
     def equation(self) -> str:
         """The cell as text: δ_x01 = w_01·δ_00 + w_00·δ_01."""
-        chosen = self.candidates
-        if chosen:
+        among = candidate_cells(self._array_value, self.index)
+        if among:
             step = self._array_value.step
             word = "max" if step is None or getattr(step.kind, "largest", True) else "min"
-            among = ", ".join(self._write(c) for c in chosen)
-            return f"{self.label} = {word}({among}) = {write(self.formula, self._write)}"
+            listed = ", ".join(write(formula, self._write) for formula in among)
+            return f"{self.label} = {word}({listed}) = {write(self.formula, self._write)}"
         if self._array_value.step is None:
             return f"{self.label} = {write_number(self.engine)}"
         return f"{self.label} = {write(self.formula, self._write)}"

@@ -3,14 +3,18 @@
 One reader for each kind. A form is solved for the cell (`Form.terms`), a map has its cells put in,
 a select names the cell that was chosen. `plan` decides which values on the way get a name and which
 are written out where they are used: a value that several operations read, or a sum inside a sum,
-gets a name; everything else is put in.
+and what a maximum chose, gets a name; everything else is put in.
 """
 
 from __future__ import annotations
 
 import functools
+import itertools
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Any
+
+import numpy as np
 
 from rot180.core import Form, Give, Kind, Map, Select, Sum, Take
 from rot180.explain.choices import candidates, chosen, givers
@@ -107,66 +111,117 @@ def _joined(parts: Any) -> Formula:
     return tuple(Term(c, factors) for factors, c in terms.items() if c)
 
 
-def candidate_cells(value: Value, cell: Cell) -> list[Cell]:
-    """For a cell that a select chose: the cells among which it chose."""
+def candidate_cells(value: Value, cell: Cell) -> list[Formula]:
+    """For a cell that a select chose: what it chose among."""
     step = value.step
     if step is None or not isinstance(step.kind, Select):
         return []
-    return candidates(step.kind.choice, cell)
+    return [cell_itself(step.inputs[0], c) for c in candidates(step.kind.choice, cell)]
 
 
 # Which values get a name
 
 
-def plan(tape: Tape) -> list[Value]:
+def plan(tape: Tape, given: Iterable[Value] = ()) -> list[Value]:
     """Decide which inner values are named; they are returned in the order in which they were made.
 
-    Constants (what depends on no argument) become numbers.
+    Constants (what depends on no argument) become numbers. The gradient of a named value is named,
+    too.
+
+    Args:
+        tape: what was run.
+        given: inner values that get a name in any case.
     """
-    named = {id(v) for v in (*tape.inputs, tape.output, tape.upstream, *tape.deltas.values())
-             if v is not None}  # fmt: skip
-    uses = _uses(tape)
-    sums: dict[int, bool] = {}
-    depth: dict[int, int] = {}
-    found: list[Value] = []
-    moving = _moving(tape)
-    for step in tape.steps:
-        value = step.output
-        if id(value) not in moving:
-            value.role, value.step = "constant", None
-            continue
-        reduces = is_reduction(step)
-        for v in step.reads:
-            if id(v) in named or v.step is None:
-                continue
-            if (reduces and sums[id(v)]) or depth[id(v)] >= _DEPTH:
-                named.add(id(v))
-                found.append(v)
-        inlined = [v for v in step.reads if id(v) not in named and v.step is not None]
-        sums[id(value)] = reduces or any(sums[id(v)] for v in inlined)
-        depth[id(value)] = 1 + max((depth[id(v)] for v in inlined), default=0)
-        if id(value) not in named and uses[id(value)] > 1 and not is_alias(step):
-            named.add(id(value))
-            found.append(value)
+    _fold_constants(tape)
+    named = {id(v) for v in (*tape.inputs, *given, tape.output, tape.upstream) if v is not None}
+    forward = [step for step in tape.steps if not step.backward]
+    found = [v for v in given if v is not tape.output]
+    found += _named_in(forward, _uses(tape.steps), named)
+    found = _without_trivial(found, (*tape.inputs, tape.output, *given), keep=given)
+    named = {id(v) for v in (*tape.inputs, tape.output, tape.upstream, *found) if v is not None}
+    deltas = [d for v, d in tape.deltas.items() if id(v) in named and d is not tape.upstream]
+    named |= {id(v) for v in deltas}
+    back = _named_in([step for step in tape.steps if step.backward], _uses(tape.steps), named)
+    kept = [v for v in (*tape.inputs, tape.output, tape.upstream, *found, *deltas) if v is not None]
+    found += _without_trivial(back, kept)
     return sorted(found, key=lambda v: v.step.place if v.step else -1)
 
 
-def _uses(tape: Tape) -> Counter[int]:
+def _named_in(steps: Sequence[Step], uses: Counter[int], named: set[int]) -> list[Value]:
+    """Values that several steps read, sums inside sums, choices, and what would be too deep."""
+    sums: dict[int, bool] = {}
+    depth: dict[int, int] = {}
+    found: list[Value] = []
+    for step in steps:
+        value, reduces = step.output, is_reduction(step)
+        for v in step.reads:
+            if (
+                id(v) not in named
+                and v.step is not None
+                and ((reduces and sums.get(id(v))) or depth.get(id(v), 0) >= _DEPTH)
+            ):
+                named.add(id(v))
+                found.append(v)
+        inlined = [v for v in step.reads if id(v) not in named and v.step is not None]
+        sums[id(value)] = reduces or any(sums.get(id(v)) for v in inlined)
+        depth[id(value)] = 1 + max((depth.get(id(v), 0) for v in inlined), default=0)
+        repeated = uses[id(value)] > 1 and not is_alias(step)
+        if id(value) not in named and (repeated or isinstance(step.kind, Select)):
+            named.add(id(value))
+            found.append(value)
+    return found
+
+
+def _without_trivial(
+    found: Sequence[Value], others: Iterable[Value | None], keep: Iterable[Value] = ()
+) -> list[Value]:
+    """Leave out values whose cells are just a number times a cell: they need no name."""
+    marked = [v for v in (*found, *others) if v is not None and not v.name]
+    kept = {id(v) for v in keep}
+    for v in marked:
+        v.name = "?"
+    left = []
+    for v in sorted(found, key=lambda v: v.step.place if v.step else -1):
+        if id(v) not in kept and _is_trivial(v):
+            v.name = ""
+        else:
+            left.append(v)
+    for v in marked:
+        v.name = ""
+    return left
+
+
+def _is_trivial(value: Value) -> bool:
+    if value.step is None or isinstance(value.step.kind, Select):
+        return False
+    cells = itertools.islice(np.ndindex(value.shape), 16)
+    formulas = [formula_of(value, cell) for cell in cells]
+    return all(
+        len(f) <= 1 and all(len(t.factors) <= 1 and len(t.cells) == len(t.factors) for t in f)
+        for f in formulas
+    )
+
+
+def _uses(steps: Sequence[Step]) -> Counter[int]:
     """How many operations read each value; what only renames cells is looked through."""
     uses: Counter[int] = Counter()
-    for step in reversed(tape.steps):
+    for step in reversed(steps):
         factor = max(1, uses[id(step.output)]) if is_alias(step) else 1
         for value in {id(v): v for v in step.reads}.values():
             uses[id(value)] += factor
     return uses
 
 
-def _moving(tape: Tape) -> set[int]:
-    """The values that depend on what was given."""
+def _fold_constants(tape: Tape) -> None:
+    """What depends on nothing that was given is a number."""
     moving = {id(v) for v in tape.inputs}
     if tape.upstream is not None:
         moving.add(id(tape.upstream))
+    kept = []
     for step in tape.steps:
         if any(id(v) in moving for v in step.reads):
             moving.add(id(step.output))
-    return moving
+            kept.append(step)
+        else:
+            step.output.role, step.output.step = "constant", None
+    tape.steps[:] = kept

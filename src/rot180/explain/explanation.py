@@ -80,28 +80,32 @@ class Explanation:
 
     def _name_values(self, names: Mapping[int, str], spatial: int | None) -> None:
         tape = self.tape
-        inner = plan(tape)
+        given = [step.output for step in tape.steps if id(step.output) in names]
+        inner = plan(tape, given)
         for value in tape.inputs:
             self._add(names[id(value)], value, "input", spatial)
-        forward = [v for v in inner if v.step is not None and not v.step.backward]
-        gradients = {id(delta): source for source, delta in tape.deltas.items()}
-        for i, value in enumerate((v for v in forward if v is not tape.output), start=1):
-            self._add(f"a{i}", value, "inner", spatial)
+        for value in (v for v in inner if v.step is not None and not v.step.backward):
+            self._add(names.get(id(value)) or self._next("a"), value, "inner", spatial)
         if tape.output.role != "input":
             self._add("z" if "z" not in self.values else "f", tape.output, "output", spatial)
-        if tape.upstream is not None:
-            self._add("δ", tape.upstream, "upstream", spatial, tape.output)
-        number = 0
+        if tape.upstream is None:
+            return
+        self._add("δ", tape.upstream, "upstream", spatial, tape.output)
+        deltas = {id(delta) for delta in tape.deltas.values()}
         for value in inner:
-            if value.name == "" and value is not tape.output and id(value) not in gradients:
-                number += 1
-                self._add(f"d{number}", value, "inner", spatial)
-        for source, delta in tape.deltas.items():
-            if source.name and delta.name == "":
-                self._add(f"δ_{source.name}", delta, "gradient", spatial, source)
-            elif source.name:  # the same array twice: the gradient of a sum, handed to both
-                alias = Value(delta.array, delta.step or copied(delta), "gradient")
-                self._add(f"δ_{source.name}", alias, "gradient", spatial, source)
+            if value.name == "" and id(value) not in deltas:
+                self._add(self._next("d"), value, "inner", spatial)
+        forward = [v for v in self.values.values() if v in tape.deltas]
+        for source in sorted(forward, key=lambda v: -v.step.place if v.step else len(tape.steps)):
+            delta = tape.deltas[source]
+            if delta.name:  # the same array twice: a sum hands its gradient to both
+                delta = Value(delta.array, delta.step or copied(delta))
+            self._add(f"δ_{source.name}", delta, "gradient", spatial, source)
+
+    def _next(self, letter: str) -> str:
+        """The first of a1, a2, ... that is no name yet."""
+        numbers = range(1, len(self.values) + 2)
+        return next(f"{letter}{n}" for n in numbers if f"{letter}{n}" not in self.values)
 
     def _add(
         self, name: str, value: Value, role: str, spatial: int | None, of: Value | None = None

@@ -178,6 +178,8 @@ def compose(body: Expression, inputs: Mapping[str, Formula]) -> Formula:
     known = [_as_number(a) for a in args]
     if body.op not in _BUILD and None not in known:
         return number(_FUNCTIONS[body.op](*known))
+    if body.op in ("less", "greater") and known[1] in (math.inf, -math.inf):
+        return number(float((known[1] > 0) == (body.op == "less")))  # every cell is finite
     build = _BUILD.get(body.op)
     return build(*args) if build else _call(body.op, *args)
 

@@ -34,9 +34,9 @@ def program(e: Explanation) -> dict[str, Any]:
     """Arrays, and the formula of every cell that is computed, in an order in which to compute them.
 
     Returns:
-        {"title", "lang", "base", "agrees", "order", "arrays", "formulas", "choices"}: `arrays[name]`
-        has role, shape, shown, lead, dtype, numbers (a flat list), labels and of; `formulas[name]`
-        one formula for each cell, for a select the candidates are in `choices[name]` instead:
+        {"title", "lang", "base", "order", "arrays", "formulas", "choices"}. `arrays[name]` has
+        role, shape, shown, lead, dtype, numbers (a flat list), labels and of; `formulas[name]` one
+        formula for each cell; for a select the candidates are in `choices[name]` instead:
         {"from": name, "largest": bool, "cells": [[position, ...], ...]}.
 
     Raises:

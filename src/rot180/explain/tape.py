@@ -15,13 +15,14 @@ import numpy as np
 from rot180.core import (
     Array,
     Form,
+    Give,
     Kind,
     Map,
     Node,
     Select,
-    Sum,
     Take,
     Tensor,
+    Windows,
     gradients,
     listening,
     pointwise,
@@ -168,7 +169,6 @@ def record(
     tensors: Sequence[Tensor],
     upstream: Callable[[tuple[int, ...]], Array] | Array | None,
     parameters: Sequence[Tensor] = (),
-    every_delta: bool = False,
 ) -> Tape:
     """Run a function and its sweep, and write everything down.
 
@@ -177,7 +177,6 @@ def record(
         tensors: the arguments; those that require a gradient get one.
         upstream: g, or what makes it of the result's shape.
         parameters: further tensors whose gradients are swept.
-        every_delta: also sweep the gradient of every value on the way.
 
     Raises:
         ArgumentError: the function returns no tensor, or uses a function with a hand-written
@@ -204,7 +203,7 @@ def record(
     if tape.output.role == "constant":
         raise ArgumentError("explain: the result does not depend on the arguments")
     if z.grad_fn is not None:
-        _sweep(listener, z, [*tensors, *parameters], made if every_delta else [], upstream)
+        _sweep(listener, z, [*tensors, *parameters], made, upstream)
     return tape
 
 
@@ -238,10 +237,12 @@ def copied(value: Value) -> Step:
 
 
 def is_alias(step: Step) -> bool:
-    """Whether every cell of the output is just one cell of the input."""
+    """Whether every cell of the output is just one cell of the input, or 0."""
     kind = step.kind
     if isinstance(kind, Form):
         return len(kind.inputs) == 1 and not _summed(kind)
+    if isinstance(kind, Give):
+        return not isinstance(kind.choice, Windows)
     return isinstance(kind, Take) or (isinstance(kind, Map) and kind.body.op == "variable")
 
 
@@ -250,7 +251,7 @@ def is_reduction(step: Step) -> bool:
     kind = step.kind
     if isinstance(kind, Form):
         return _summed(kind)
-    return isinstance(kind, Select) or not isinstance(kind, Map | Take | Sum)
+    return isinstance(kind, Select) or (isinstance(kind, Give) and not is_alias(step))
 
 
 def _summed(form: Form) -> bool:

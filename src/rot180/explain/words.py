@@ -31,7 +31,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     ),
     "network": (
         "{sources} cells to {targets}: {dense} connections, {cut} cut, {left} in {colours} colours",
-        "{sources} 到 {targets}：全连接 {dense} 条，去掉 {cut} 条，剩下 {left} 条，{colours} 种颜色",
+        "{sources} 到 {targets}：全连接 {dense} 条，去掉 {cut}，剩下 {left}，{colours} 种颜色",
     ),
     "view graph": ("graph: the chain rule, edge by edge", "计算图：沿着每条边的链式法则"),
     "view duality": (
