@@ -385,6 +385,58 @@ class Emitter:
             found = [self.shuffle(x, y, both) for x, y in zip(found[::2], found[1::2], strict=True)]
         return found[0]
 
+    def zipped(self, a: Any, b: Any) -> Any:
+        """a₀ b₀ a₁ b₁ ...: one vector of twice the lanes."""
+        if not isinstance(a.type, ir.VectorType):
+            return self.shuffle(self.splat(a, 2), self.splat(b, 2), (0, 2))
+        n = a.type.count
+        return self.shuffle(a, b, [i + n * side for i in range(n) for side in (0, 1)])
+
+    def halves(self, v: Any) -> tuple[Any, Any]:
+        """The lower and the upper lanes."""
+        n = v.type.count // 2
+        if n == 1:
+            return self.lane(v, 0), self.lane(v, 1)
+        return self.shuffle(v, v, range(n)), self.shuffle(v, v, range(n, 2 * n))
+
+    def transpose(self, rows: Sequence[Any]) -> list[Any]:
+        """The columns of a matrix that is given as rows; both sizes are powers of two.
+
+        One step zips each row of the first half with its row of the second: row numbers lose their
+        upper bit, lane numbers get it as their lowest. As many steps as rows have bits move all.
+        """
+        found, lanes = list(rows), getattr(rows[0].type, "count", 1)
+        for _ in range(len(rows).bit_length() - 1):
+            half = len(found) // 2
+            pairs = list(zip(found[:half], found[half:], strict=True))
+            if lanes < len(rows):
+                found, lanes = [self.zipped(a, b) for a, b in pairs], 2 * lanes
+                continue
+            low = [i + lanes * side for i in range(lanes // 2) for side in (0, 1)]
+            high = [i + lanes // 2 for i in low]
+            found = [self.shuffle(a, b, side) for a, b in pairs for side in (low, high)]
+        while lanes > len(rows):
+            found, lanes = [half for v in found for half in self.halves(v)], lanes // 2
+        return found
+
+    def strided(self, array: str | Any, offset: Index, start: int, step: int, lanes: int) -> Any:
+        """`lanes` numbers from offset + start on, one in `step`, picked out of whole vectors.
+
+        Neighbours (start 0, 1, ...) share what is read, which is up to step − 1 elements more.
+        """
+        if lanes == 1 or step == 1 or step > 4:
+            return self.gather(array, self.at(offset, start), step, lanes)
+        skip = start % step
+        found = [
+            self.load(array, self.at(offset, start - skip, i * lanes), lanes) for i in range(step)
+        ]
+        if step > 2:
+            last = found[-1]
+            found = [
+                self.shuffle(a, b, range(2 * lanes)) for a, b in (found[:2], [found[2], last])
+            ]
+        return self.shuffle(*found, range(skip, step * lanes, step))
+
     def total(self, v: Any) -> Any:
         """The sum of all lanes, by halving: the same order on every target of the same width."""
         b = self.builder
