@@ -145,6 +145,11 @@ class Emitter:
         a, b = self.index(a), self.index(b)
         return self.builder.select(self.builder.icmp_signed("<", a, b), a, b)
 
+    def maximum(self, a: Index, b: Index) -> Index:
+        """The larger of two integers."""
+        a, b = self.index(a), self.index(b)
+        return self.builder.select(self.builder.icmp_signed(">", a, b), a, b)
+
     def divmod(self, a: Index, b: int) -> tuple[Index, Index]:
         """Quotient and remainder of a ≥ 0."""
         if isinstance(a, int):
@@ -432,10 +437,8 @@ class Emitter:
         ]
         if step > 2:
             last = found[-1]
-            found = [
-                self.shuffle(a, b, range(2 * lanes)) for a, b in (found[:2], [found[2], last])
-            ]
-        return self.shuffle(*found, range(skip, step * lanes, step))
+            found = [self.shuffle(a, b, range(2 * lanes)) for a, b in (found[:2], [found[2], last])]
+        return self.shuffle(found[0], found[1], range(skip, step * lanes, step))
 
     def total(self, v: Any) -> Any:
         """The sum of all lanes, by halving: the same order on every target of the same width."""

@@ -11,8 +11,7 @@ from rot180.jit.target import Target
 __all__ = ["Code", "assembly", "compile_object", "optimised"]
 
 
-@functools.cache
-def _machine(target: Target) -> Any:
+def _new_machine(target: Target) -> Any:
     import llvmlite.binding as llvm
 
     llvm.initialize_all_targets() if target.triple else llvm.initialize_native_target()
@@ -21,6 +20,9 @@ def _machine(target: Target) -> Any:
     return llvm.Target.from_triple(triple).create_target_machine(
         cpu=target.cpu, features=target.features, opt=3, reloc="pic", codemodel="small"
     )
+
+
+_machine = functools.cache(_new_machine)
 
 
 def optimised(text: str, target: Target) -> Any:
@@ -57,7 +59,8 @@ class Code:
     def __init__(self, target: Target) -> None:
         import llvmlite.binding as llvm
 
-        machine = _machine(target)
+        # The engine owns its machine and frees it with itself, so it gets one of its own.
+        machine = _new_machine(target)
         self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
 
     def add(self, code: bytes) -> None:

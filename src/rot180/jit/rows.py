@@ -8,7 +8,6 @@ the row. A sum must leave out the lanes that were counted before; `over` says wh
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -16,7 +15,7 @@ from rot180.jit.blocking import vectors
 from rot180.jit.emit import Emitter, Index, Variable
 from rot180.jit.layout import Planes
 
-__all__ = ["Lanes", "fresh", "merged", "outer", "over", "summed", "sums"]
+__all__ = ["Lanes", "fresh", "merged", "outer", "over", "shares", "summed", "sums"]
 
 
 def merged(*planes: Planes) -> list[Planes]:
@@ -26,7 +25,9 @@ def merged(*planes: Planes) -> list[Planes]:
     [(30,), (30,)]
     """
     axes = len(planes[0].sizes)
-    found = [Planes(p.images, p.channels, p.sizes or (1,), p.block, p.before, p.after) for p in planes]
+    found = [
+        Planes(p.images, p.channels, p.sizes or (1,), p.block, p.before, p.after) for p in planes
+    ]
     for axis in reversed(range(axes - 1)):
         if not any(p.before[axis + 1] or p.after[axis + 1] for p in found):
             found = [_joined(p, axis) for p in found]
@@ -75,7 +76,9 @@ def fresh(k: Emitter, value: Any, new: Sequence[int] | None) -> Any:
     if new is None:
         return value
     zero = k.constant(0.0, value.type.count)
-    return k.shuffle(value, zero, [i if i in new else value.type.count for i in range(value.type.count)])
+    return k.shuffle(
+        value, zero, [i if i in new else value.type.count for i in range(value.type.count)]
+    )
 
 
 def sums(k: Emitter, cells: int, block: int, count: int, ways: int = 4) -> list[list[Variable]]:
@@ -88,12 +91,20 @@ def summed(k: Emitter, ways: Sequence[Variable], block: int) -> Any:
     """A sum out of its ways: one number for each image of a block, a scalar for B = 1."""
     values = [way.get() for way in ways]
     while len(values) > 1:
-        values = [
-            k.add(a, b) for a, b in zip(values[::2], values[1::2], strict=False)
-        ] + values[len(values) & ~1 :]
+        values = [k.add(a, b) for a, b in zip(values[::2], values[1::2], strict=False)] + values[
+            len(values) & ~1 :
+        ]
     return values[0] if block > 1 else k.total(values[0])
 
 
-def row_cells(planes: Planes) -> int:
-    """Cells of a plane."""
-    return math.prod(planes.sizes)
+def shares(k: Emitter, planes: Planes, units: int) -> list[tuple[Index, Index, int]]:
+    """This part's ranges of (block, unit), and how many images of their blocks count.
+
+    Blocks that are full, then the last one if it is not; numbers are block · units + unit.
+    """
+    first, after = k.share(planes.blocks * units)
+    whole, live = divmod(planes.images, planes.block)
+    if not live:
+        return [(first, after, planes.block)]
+    last = (k.maximum(first, whole * units), after, live)
+    return [(first, k.minimum(after, whole * units), planes.block), last] if whole else [last]
