@@ -270,6 +270,26 @@ class Emitter:
         lanes = self.lanes if lanes is None else lanes
         return ir.Constant(self.vector(lanes), value if lanes == 1 else [value] * lanes)
 
+    def whole(self, value: Index, lanes: int, bits: int = 0) -> Any:
+        """The same integer in every lane; as wide as the kernel's floats without `bits`."""
+        typ = ir.IntType(bits or 8 * self.dtype.itemsize)
+        if isinstance(value, int):
+            if lanes == 1:
+                return ir.Constant(typ, value)
+            return ir.Constant(ir.VectorType(typ, lanes), [value] * lanes)
+        narrow = value if value.type == typ else self.builder.trunc(value, typ)
+        return self.splat(narrow, lanes)
+
+    def narrow(self, value: Any, bits: int) -> Any:
+        """Integers with the upper bits dropped."""
+        lanes = getattr(value.type, "count", 1)
+        typ = ir.IntType(bits)
+        return self.builder.trunc(value, typ if lanes == 1 else ir.VectorType(typ, lanes))
+
+    def select(self, where: Any, yes: Any, no: Any) -> Any:
+        """`yes` in the lanes where the condition holds, else `no`."""
+        return self.builder.select(where, yes, no)
+
     def splat(self, scalar: Any, lanes: int | None = None) -> Any:
         """A scalar of the kernel in every lane."""
         lanes = self.lanes if lanes is None else lanes
