@@ -6,13 +6,22 @@ the engine's own declarations. Layers, training and pictures of derivations do n
 """
 
 from rot180.check.adjoint import AdjointCheck, adjoint
+from rot180.check.diagnose import diagnose
+from rot180.check.diagnosis import Diagnosis, Finding, Question
+from rot180.check.discriminate import DiscriminatingShape, discriminating_shape
 from rot180.check.gradient_check import GradientCheck, InputCheck
 from rot180.check.gradients import gradients
 
 __all__ = [
     "AdjointCheck",
+    "Diagnosis",
+    "DiscriminatingShape",
+    "Finding",
     "GradientCheck",
     "InputCheck",
+    "Question",
     "adjoint",
+    "diagnose",
+    "discriminating_shape",
     "gradients",
 ]

@@ -12,9 +12,17 @@ from rot180.core import Array
 from rot180.errors import ArgumentError, MissingExtraError
 
 if TYPE_CHECKING:
+    from rot180.check.diagnosis import Diagnosis
     from rot180.check.gradient_check import GradientCheck
 
-__all__ = ["as_plane", "draw_gradient_check", "draw_planes", "empty_figure", "save_figure"]
+__all__ = [
+    "as_plane",
+    "draw_diagnosis",
+    "draw_gradient_check",
+    "draw_planes",
+    "empty_figure",
+    "save_figure",
+]
 
 WRONG = "#d55e00"
 INK = "#1f2328"
@@ -117,4 +125,21 @@ def draw_gradient_check(check: GradientCheck) -> Any:
         ]
     if not panels:
         raise ArgumentError("picture: nothing was compared", got=check.headline())
+    return draw_planes(panels)
+
+
+def draw_diagnosis(diagnosis: Diagnosis) -> Any:
+    """For every wrong gradient: the right one, the mistake's, and the cells that differ."""
+    panels: list[tuple[str, Array, Array | None]] = []
+    for finding in diagnosis.findings:
+        if diagnosis.case is None or not finding.explanations:
+            continue
+        right = diagnosis.case.answers[finding.gradient].value
+        yours = finding.explanations[0].value
+        panels += [(f"{finding.gradient}: right", right, None), (finding.name, yours, None)]
+        if yours.shape == right.shape:
+            off = yours - right
+            panels.append(("they differ", off, np.abs(off) > 1e-9 * np.abs(right).max(initial=1)))
+    if not panels:
+        raise ArgumentError("picture: no mistake to draw", got=diagnosis.name)
     return draw_planes(panels)
