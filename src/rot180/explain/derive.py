@@ -21,7 +21,7 @@ from rot180.explain.choices import candidates, chosen, givers
 from rot180.explain.formula import Formula, Ref, Term, compose, number, product, scaled
 from rot180.explain.tape import Step, Tape, Value, is_alias, is_reduction
 
-__all__ = ["candidate_cells", "formula_of", "local_formula", "plan"]
+__all__ = ["candidate_cells", "cell_itself", "formula_of", "joined", "local_formula", "plan"]
 
 Cell = tuple[int, ...]
 
@@ -36,7 +36,7 @@ def formula_of(value: Value, cell: Cell) -> Formula:
     """The cell as a formula of named cells: its operation, with unnamed values put in."""
     if value.step is None:
         return cell_itself(value, cell)
-    return _joined([local_formula(value.step.kind, value.step, cell)])
+    return joined([local_formula(value.step.kind, value.step, cell)])
 
 
 def cell_itself(value: Value, cell: Cell) -> Formula:
@@ -61,7 +61,7 @@ def local_formula(kind: Kind, step: Step, cell: Cell) -> Formula:
 @local_formula.register
 def _(kind: Form, step: Step, cell: Cell) -> Formula:
     operands = dict(zip((o.name for o in kind.inputs), step.inputs, strict=True))
-    return _joined(
+    return joined(
         product(*(cell_itself(operands[name], index) for name, index in term.factors))
         for term in kind.terms(cell)
     )
@@ -74,7 +74,7 @@ def _(kind: Sum, step: Step, cell: Cell) -> Formula:
         for term in form.terms(cell):
             ((_, index),) = term.factors
             found.append(cell_itself(value, index))
-    return _joined(found)
+    return joined(found)
 
 
 @local_formula.register
@@ -93,16 +93,16 @@ def _(kind: Select | Take, step: Step, cell: Cell) -> Formula:
     found = chosen(kind.choice, record, cell)
     if isinstance(kind, Select):  # the value is that of the first, whoever shares the gradient
         found = [(found[0][0], 1)] if found else []
-    return _joined(scaled(cell_itself(step.inputs[0], c), share) for c, share in found)
+    return joined(scaled(cell_itself(step.inputs[0], c), share) for c, share in found)
 
 
 @local_formula.register
 def _(kind: Give, step: Step, cell: Cell) -> Formula:
     found = givers(kind.choice, step.inputs[1].array, cell)
-    return _joined(scaled(cell_itself(step.inputs[0], c), share) for c, share in found)
+    return joined(scaled(cell_itself(step.inputs[0], c), share) for c, share in found)
 
 
-def _joined(parts: Any) -> Formula:
+def joined(parts: Any) -> Formula:
     """A sum of formulas in which equal products are counted instead of repeated."""
     terms: dict[tuple[Any, ...], float] = {}
     for part in parts:
@@ -178,8 +178,8 @@ def _without_trivial(
     """Leave out values whose cells are just a number times a cell: they need no name."""
     marked = [v for v in (*found, *others) if v is not None and not v.name]
     kept = {id(v) for v in keep}
-    for v in marked:
-        v.name = "?"
+    for i, v in enumerate(marked):
+        v.name = f"?{i}"
     left = []
     for v in sorted(found, key=lambda v: v.step.place if v.step else -1):
         if id(v) not in kept and _is_trivial(v):

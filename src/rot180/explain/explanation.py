@@ -17,6 +17,8 @@ from rot180.explain.tape import Tape, Value, copied
 from rot180.explain.words import check_lang
 
 if TYPE_CHECKING:
+    from rot180.explain.local import Line
+    from rot180.explain.prove import Proof
     from rot180.explain.views import View
     from rot180.window import Window
 
@@ -81,10 +83,10 @@ class Explanation:
     def _name_values(self, names: Mapping[int, str], spatial: int | None) -> None:
         tape = self.tape
         given = [step.output for step in tape.steps if id(step.output) in names]
-        inner = plan(tape, given)
+        planned = plan(tape, given)
         for value in tape.inputs:
             self._add(names[id(value)], value, "input", spatial)
-        for value in (v for v in inner if v.step is not None and not v.step.backward):
+        for value in (v for v in planned if v.step is not None and not v.step.backward):
             self._add(names.get(id(value)) or self._next("a"), value, "inner", spatial)
         if tape.output.role != "input":
             self._add("z" if "z" not in self.values else "f", tape.output, "output", spatial)
@@ -92,14 +94,15 @@ class Explanation:
             return
         self._add("δ", tape.upstream, "upstream", spatial, tape.output)
         deltas = {id(delta) for delta in tape.deltas.values()}
-        for value in inner:
+        for value in planned:
             if value.name == "" and id(value) not in deltas:
                 self._add(self._next("d"), value, "inner", spatial)
         forward = [v for v in self.values.values() if v in tape.deltas]
         for source in sorted(forward, key=lambda v: -v.step.place if v.step else len(tape.steps)):
             delta = tape.deltas[source]
             if delta.name:  # the same array twice: a sum hands its gradient to both
-                delta = Value(delta.array, delta.step or copied(delta))
+                inner = delta.of is not None and delta.of.role != "input"
+                delta = Value(delta.array, copied(delta) if inner else delta.step)
             self._add(f"δ_{source.name}", delta, "gradient", spatial, source)
 
     def _next(self, letter: str) -> str:
@@ -201,6 +204,56 @@ class Explanation:
         from rot180.explain.views import all_views
 
         return all_views(self, of)
+
+    def delta_name(self, value: Value) -> str:
+        """The name of the array of a value's gradient, "" where it has none."""
+        if value is self.tape.output:
+            return "δ" if "δ" in self.values else ""
+        name = f"δ_{value.name}"
+        return name if name in self.values else ""
+
+    def steps(self, cell: Cell | str) -> list[Line]:
+        """Derive a cell line by line: who reads it, local gradients, the chain rule, the numbers.
+
+        Args:
+            cell: a cell, or its address, such as "dx:0,1".
+
+        >>> import rot180 as rt
+        >>> e = rt.explain.conv2d(input=(3, 3), kernel=(2, 2))
+        >>> for line in e.steps("dx:0,1"):
+        ...     print(line)
+        z_00 = x_00·w_00 + x_01·w_01 + x_10·w_10 + x_11·w_11    (forward)
+        z_01 = x_01·w_00 + x_02·w_01 + x_11·w_10 + x_12·w_11    (forward)
+        ∂z_00/∂x_01 = w_01    (local gradient)
+        ∂z_01/∂x_01 = w_00    (local gradient)
+        δ_x01 = δ_00·∂z_00/∂x_01 + δ_01·∂z_01/∂x_01    (chain rule)
+        δ_x01 = δ_00·w_01 + δ_01·w_00    (local gradients put in)
+        δ_x01 = w_01·δ_00 + w_00·δ_01    (the same, as the sweep reads it)
+        δ_x01 = (−3)·(−2) + (−4)·(−3) = 18    (numbers put in)
+        δ_x01 = 18    (the engine's value: equal)
+        """
+        from rot180.explain.local import steps
+
+        return steps(self, self.cell(cell))
+
+    def prove(self) -> Proof:
+        """Prove that the rule is the derivative by definition, for this geometry, with SymPy.
+
+        For a convolution: dilate, pad, turn, correlate against the derivative of Σ δ·z, as
+        polynomials in the cells of x, w and δ, entry by entry. For other operations: the formulas
+        of the gradient rules against SymPy's derivative of the formulas of the forward pass.
+
+        Raises:
+            ArgumentError: too large.
+            MissingExtraError: SymPy is not installed.
+
+        >>> import rot180 as rt
+        >>> print(rt.explain.conv2d(input=(5, 5), kernel=(4, 4), stride=3, padding=2).prove())
+        conv2d k4x4-s3x3-p2.2x2.2-d1x1-g1: 41 entries, the rule is the derivative in each
+        """
+        from rot180.explain.prove import prove
+
+        return prove(self)
 
     def again(self, **changes: Any) -> Explanation:
         """The same arrays explained once more with other options: `e.again(mode="convolution")`.

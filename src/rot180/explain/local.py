@@ -1,34 +1,167 @@
-"""Local gradients: the derivative of one cell by another, as a formula, by its definition.
+"""Chain rule, line by line: which cells a cell feeds, the local gradient on each edge, the sum.
 
-This does not use the gradient rules: a formula is differentiated term by term with SymPy. So it
-can be laid beside what the rules gave.
+δ(cell) = Σ δ(reader) · ∂reader/∂cell over all cells that read it. The local gradients are derived
+from the forward formulas (`differentiate`), not from what the sweep ran; the last lines put them
+together and lay the sweep's own formula and the engine's number beside them.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rot180.explain.derive import formula_of
-from rot180.explain.formula import Ref
-from rot180.explain.symbols import Symbols, load_sympy, to_sympy
+from rot180.errors import ArgumentError
+from rot180.explain.derive import formula_of, joined
+from rot180.explain.differentiate import by_cell, depends_on
+from rot180.explain.formula import Formula, Ref, Term, evaluate, product, references
+from rot180.explain.text import write, write_number
+from rot180.explain.words import say
 
 if TYPE_CHECKING:
+    from rot180.explain.cell import Cell
     from rot180.explain.explanation import Explanation
     from rot180.explain.tape import Value
 
-__all__ = ["local_gradient"]
+__all__ = ["Line", "local_gradient", "readers", "steps"]
+
+_SCAN = 20_000
+"""So many cells are searched for readers at most."""
+
+_DEPTH = 12
+"""So many links of the chain are written out behind the first."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a derivation.
+
+    Attributes:
+        text: the equation.
+        reason: why it holds, in the explanation's language.
+    """
+
+    text: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.text}    ({self.reason})"
+
+
+def readers(e: Explanation, cell: Ref) -> list[tuple[Ref, Formula]]:
+    """The cells of the forward pass that read a cell, each with ∂reader/∂cell.
+
+    Raises:
+        ArgumentError: too many cells would have to be searched.
+    """
+    source = e.values[cell.name]
+    found = []
+    for target in e.values.values():
+        if not e.delta_name(target) or target.role == "input" or not _reads(target, source):
+            continue  # what nothing arrives at, hands nothing on
+        for index in _may_read(e, target, source, cell):
+            formula = formula_of(target, index)
+            if depends_on(formula, cell):
+                found.append((Ref(target.name, index), by_cell(formula, cell)))
+    return found
+
+
+def _reads(target: Value, source: Value) -> bool:
+    """Whether the source stands in the target's formulas, looking through unnamed values."""
+    stack, seen = [target], set()
+    while stack:
+        step = stack.pop().step
+        if step is None or step.backward or id(step) in seen:
+            continue
+        seen.add(id(step))
+        if any(v is source for v in step.reads):
+            return True
+        stack += [v for v in step.reads if not v.name]
+    return False
+
+
+def _may_read(e: Explanation, target: Value, source: Value, cell: Ref) -> list[tuple[int, ...]]:
+    """Cells of the target that may read the cell: those whose δ stands in the gradient's formula.
+
+    A cell that is only read where a local gradient is 0 would be missed by that, so small targets
+    are searched whole.
+    """
+    if target.array.size <= _SCAN // 20:
+        return [c.index for c in e[target.name]]
+    delta = e.delta_name(source)
+    arrived = e.delta_name(target)
+    if delta and arrived:
+        refs = references(e[delta].at(cell.index).formula)
+        return sorted({ref.index for ref in refs if ref.name == arrived})
+    if target.array.size > _SCAN:
+        raise ArgumentError(
+            f"explain: too many cells to search for readers of {e.title}",
+            got=f"{target.array.size} cells of {target.name}",
+        )
+    return [c.index for c in e[target.name]]
 
 
 def local_gradient(e: Explanation, target: Value, source: Value) -> tuple[str, float | None]:
     """∂target/∂source of two single cells, as text and as a number."""
-    s = load_sympy()
-    symbols = Symbols(s, lambda ref: e.notation.text(ref.name, ref.index))
     zero = (0,) * len(target.shape)
-    formula = formula_of(target, zero)
-    by = symbols(Ref(source.name, (0,) * len(source.shape)))
-    derivative = s.diff(to_sympy(formula, symbols), by)
-    text = str(derivative)
-    for symbol in sorted(derivative.free_symbols, key=lambda x: -len(str(x))):
-        text = text.replace(str(symbol), symbols.names[symbol])
-    put_in = {symbol: e.number(ref) for symbol, ref in symbols.refs.items()}
-    return text.replace("*", "·"), float(derivative.subs(put_in))
+    local = by_cell(formula_of(target, zero), Ref(source.name, (0,) * len(source.shape)))
+    value, _ = evaluate(local, e.number)
+    return write(local, lambda ref: e.notation.text(ref.name, ref.index)), float(value)
+
+
+def steps(e: Explanation, cell: Cell) -> list[Line]:
+    """See `Explanation.steps`."""
+    value = e.values[cell.name]
+    if value.role == "upstream" or value.step is None:
+        return [Line(cell.numbers, say("given", e.lang))]
+    lines: list[Line] = []
+    if value.of is not None and value.of.name:
+        _chain(e, Ref(value.of.name, cell.index), lines, set())
+    else:
+        lines.append(Line(cell.equation, say("definition", e.lang)))
+    lines.append(Line(cell.numbers, say("numbers", e.lang)))
+    engine = write_number(cell.engine).replace("-", "−")
+    lines.append(
+        Line(f"{cell.label} = {engine}", say("engine" if cell.agrees else "differs", e.lang))
+    )
+    return lines
+
+
+def _chain(e: Explanation, cell: Ref, lines: list[Line], done: set[Ref]) -> None:
+    """The chain rule for one cell, after that of the cells behind it."""
+    done.add(cell)
+    name = e.delta_name(e.values[cell.name])
+    label = e.notation.text(name, cell.index)
+
+    def text(ref: Ref) -> str:
+        return e.notation.text(ref.name, ref.index)
+
+    found = readers(e, cell)
+    for reader, _ in found:
+        further = e.values[reader.name].role == "inner" and reader not in done
+        if further and len(done) < _DEPTH and e.delta_name(e.values[reader.name]):
+            _chain(e, reader, lines, done)
+    for reader, _ in found:
+        _add(lines, e[reader.name].at(reader.index).equation, say("forward", e.lang))
+    parts, rule = [], []
+    for reader, local in found:
+        arrived = e.delta_name(e.values[reader.name])
+        g = Ref(arrived, reader.index)
+        lines.append(
+            Line(f"∂{text(reader)}/∂{text(cell)} = {write(local, text)}", say("local", e.lang))
+        )
+        rule.append(f"{text(g)}·∂{text(reader)}/∂{text(cell)}")
+        parts.append(product((Term(1, (g,)),), local))
+    together = joined(parts)
+    lines.append(Line(f"{label} = {' + '.join(rule) or '0'}", say("chain rule", e.lang)))
+    lines.append(Line(f"{label} = {write(together, text)}", say("put in", e.lang)))
+    swept = e[name].at(cell.index)
+    if together != swept.formula:
+        value, _ = evaluate(together, e.number)
+        equal = abs(float(value) - float(swept.value)) <= swept.tolerance
+        lines.append(Line(swept.equation, say("same" if equal else "not the same", e.lang)))
+
+
+def _add(lines: list[Line], text: str, reason: str) -> None:
+    """Add a line that is not there yet."""
+    if all(line.text != text for line in lines):
+        lines.append(Line(text, reason))

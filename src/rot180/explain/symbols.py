@@ -32,44 +32,55 @@ def load_sympy() -> Any:
         ) from None
 
 
-def to_sympy(formula: Formula, symbol: Callable[[Ref], Any], evaluate: bool = True) -> Any:
+def to_sympy(
+    formula: Formula, symbol: Callable[[Ref], Any], evaluate: bool = True, exact: bool = False
+) -> Any:
     """The formula as a SymPy expression.
 
     Args:
         formula: a formula.
         symbol: the SymPy symbol of a cell.
         evaluate: let SymPy collect and sort; False keeps the formula as it is written.
+        exact: read numbers such as 0.7071067811865476 as √2/2, as a proof needs it.
     """
     s = load_sympy()
-    terms = [_term(s, term, symbol, evaluate) for term in formula]
+    terms = [_term(s, term, symbol, evaluate, exact) for term in formula]
     if not terms:
         return s.Integer(0)
     return terms[0] if len(terms) == 1 else s.Add(*terms, evaluate=evaluate)
 
 
-def _number(s: Any, value: float) -> Any:
+def _number(s: Any, value: float, exact: bool) -> Any:
+    if exact:
+        roots = [s.sqrt(2), 1 / s.sqrt(s.pi), s.sqrt(2 / s.pi)]
+        near = Fraction(value).limit_denominator(1000)
+        if float(near) == value:
+            return s.Rational(near.numerator, near.denominator)
+        return s.nsimplify(value, roots, tolerance=1e-15)
     text = write_number(value)
     if "e" in text or "n" in text or "." in text:
         return s.Float(text, 6)
-    exact = Fraction(text)
-    return s.Rational(exact.numerator, exact.denominator)
+    fraction = Fraction(text)
+    return s.Rational(fraction.numerator, fraction.denominator)
 
 
-def _term(s: Any, term: Term, symbol: Callable[[Ref], Any], evaluate: bool) -> Any:
-    factors = [_factor(s, factor, symbol, evaluate) for factor in term.factors]
+def _term(s: Any, term: Term, symbol: Callable[[Ref], Any], evaluate: bool, exact: bool) -> Any:
+    factors = [_factor(s, factor, symbol, evaluate, exact) for factor in term.factors]
     if term.coefficient != 1 or not factors:
-        factors.insert(0, _number(s, term.coefficient))
+        factors.insert(0, _number(s, term.coefficient, exact))
     return factors[0] if len(factors) == 1 else s.Mul(*factors, evaluate=evaluate)
 
 
-def _factor(s: Any, factor: Ref | Call, symbol: Callable[[Ref], Any], evaluate: bool) -> Any:
+def _factor(
+    s: Any, factor: Ref | Call, symbol: Callable[[Ref], Any], evaluate: bool, exact: bool
+) -> Any:
     if isinstance(factor, Ref):
         return symbol(factor)
-    args = [to_sympy(arg, symbol, evaluate) for arg in factor.args]
-    return _functions(s)[factor.op](*args)
+    args = [to_sympy(arg, symbol, evaluate, exact) for arg in factor.args]
+    return _functions(s, exact)[factor.op](*args)
 
 
-def _functions(s: Any) -> dict[str, Callable[..., Any]]:
+def _functions(s: Any, exact: bool) -> dict[str, Callable[..., Any]]:
     def bracket(yes: int) -> Callable[[Any], Any]:
         return lambda c: s.Piecewise((yes, c), (1 - yes, True))
 
@@ -93,8 +104,8 @@ def _functions(s: Any) -> dict[str, Callable[..., Any]]:
         "sign": s.sign,
         "floor": s.floor,
         "power": s.Pow,
-        "maximum": s.Max,
-        "minimum": s.Min,
+        "maximum": lambda a, b: s.Piecewise((b, b > a), (a, True)) if exact else s.Max(a, b),
+        "minimum": lambda a, b: s.Piecewise((b, b < a), (a, True)) if exact else s.Min(a, b),
         "greater": s.StrictGreaterThan,
         "less": s.StrictLessThan,
         "greater_equal": s.GreaterThan,
