@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import sysconfig
-import traceback
 import weakref
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,25 +14,14 @@ import numpy.typing as npt
 
 from rot180.core import rules
 from rot180.core.kinds import OUTPUT, Array, Kind, Select, run
+from rot180.core.lines import users_line
 from rot180.core.modes import state
 from rot180.core.tensor import Hook, Tensor, Version
 from rot180.errors import DTypeError, GraphError, NumericsError
 
-__all__ = ["Node", "apply", "choose", "users_line"]
+__all__ = ["Node", "apply", "assign", "choose", "look", "users_line"]
 
 _sequence = itertools.count()
-_NOT_THE_USERS = (
-    str(Path(__file__).resolve().parents[1]),
-    *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib", "scripts")),
-)
-
-
-def users_line() -> str:
-    """File and line of the user's call that is running; "" where none of the callers is theirs."""
-    for frame in reversed(traceback.extract_stack()):
-        if not frame.filename.startswith(_NOT_THE_USERS):
-            return f"{frame.filename}, line {frame.lineno}: {frame.line or '?'}"
-    return ""
 
 
 class _Saved:
@@ -196,14 +183,47 @@ def apply(kind: Kind, *inputs: Tensor) -> Tensor:
         NumericsError: in anomaly mode, the result holds NaN and no input does.
     """
     _check_one_float(kind, inputs)
-    return _record(kind, inputs, run(kind, *(t.data for t in inputs)))
+    if state.tracer is None:
+        return _record(kind, inputs, run(kind, *(t.data for t in inputs)))
+    return _record(kind, inputs, state.tracer.run(kind, *inputs))
 
 
 def choose(kind: Select, source: Tensor) -> tuple[Tensor, Tensor]:
     """Run a select: the chosen values, recorded in the graph, and the record of the choice."""
-    values, record = run(kind, source.data)
+    tracer = state.tracer
+    values, record = run(kind, source.data) if tracer is None else tracer.run(kind, source)
     chosen = Tensor(record)
     return _record(kind, (source,), values, {1: chosen}), chosen
+
+
+def assign(target: Tensor, value: Tensor) -> None:
+    """Write a value into a tensor in place, outside the graph; a view sees it, too.
+
+    While tracing, the write happens at the end of the step, and what follows reads the new value.
+    """
+    if state.tracer is None:
+        target.writable()[...] = value.data
+    else:
+        target.version.count += 1
+        state.tracer.assign(target, value)
+
+
+def look(test: Callable[..., None], *tensors: Tensor, essential: bool = True) -> None:
+    """Test values: now, or while tracing, before every step, when they are known by then.
+
+    Args:
+        test: called with the arrays; raises what is wrong with them.
+        tensors: what to test.
+        essential: whether values that are computed in the traced step, and so cannot be tested
+            before it, are an error. Without, they go untested there.
+
+    Raises:
+        TraceError: while tracing, an essential test of computed values.
+    """
+    if state.tracer is None:
+        test(*(t.data for t in tensors))
+    else:
+        state.tracer.look(test, tensors, essential)
 
 
 def _record(
@@ -216,6 +236,8 @@ def _record(
         node = Node(kind, inputs)
         node.shapes.append((data.shape, data.dtype))
         out.requires_grad, out.grad_fn = True, node
+        if state.tracer is not None:
+            state.tracer.made(node.sequence, data)
         wanted = {
             position
             for u, t in enumerate(inputs)

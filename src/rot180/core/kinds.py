@@ -26,6 +26,7 @@ __all__ = [
     "Array",
     "Cells",
     "Choice",
+    "Draw",
     "Form",
     "Give",
     "Kind",
@@ -37,6 +38,7 @@ __all__ = [
     "Windows",
     "pointwise",
     "run",
+    "run_into",
 ]
 
 Array = npt.NDArray[Any]
@@ -205,7 +207,25 @@ class Give:
     choice: Choice
 
 
-Kind = Form | Sum | Map | Select | Take | Give
+@dataclass(frozen=True)
+class Draw:
+    """Uniform numbers in [0, 1), float32, that follow from a key and a counter alone.
+
+    Input: the key, one uint64. Cell i of the row-major order is the upper 24 bits, divided by 2²⁴,
+    of splitmix64 at state key + (i + 1) · 0x9E3779B97F4A7C15; so any part can be made by itself.
+
+    Source: Steele, Lea and Flood, Fast splittable pseudorandom number generators, 2014.
+
+    Attributes:
+        name: the operation.
+        shape: of the result.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+
+
+Kind = Form | Sum | Map | Select | Take | Give | Draw
 
 
 @functools.singledispatch
@@ -214,5 +234,20 @@ def run(kind: Any, *arrays: Array) -> Any:
 
     Returns an array; for a `Select` the pair (values, record). Arrays passed in are never changed.
     The result may share memory with an input when it shows cells of it (a view).
+    """
+    raise NotImplementedError(f"no kernel for {type(kind).__name__} {np.shape(arrays)}")
+
+
+@functools.singledispatch
+def run_into(
+    kind: Any, out: Array, scratch: Callable[[int], Array], *arrays: Array | float
+) -> None:
+    """Compute a map into memory that is given: the reader of updates in place.
+
+    Args:
+        kind: the map.
+        out: receives the result; may be one of the inputs.
+        scratch: gives memory of the shape and type of `out` for each of the numbers from 0.
+        arrays: the inputs, of the shape of `out`, or numbers.
     """
     raise NotImplementedError(f"no kernel for {type(kind).__name__} {np.shape(arrays)}")

@@ -26,12 +26,14 @@ class _State(threading.local):
         anomaly: look for NaN and for changed arrays at every operation.
         cause: the operation whose gradient is being computed, None outside a backward sweep.
         listener: is shown every operation that is applied, None: nobody listens.
+        tracer: writes operations down instead of running them, None: they run.
     """
 
     grad = True
     anomaly = False
     cause: Any = None
     listener: Callable[..., None] | None = None
+    tracer: Any = None
 
 
 state = _State()

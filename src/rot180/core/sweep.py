@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -26,11 +27,16 @@ class _Sum:
     """A gradient that is being added up; it is written into only when the sum is our own array."""
 
     total: Tensor
+    causes: tuple[Any, ...]
     own: bool = False
 
     def add(self, g: Tensor) -> None:
         recorded = g.requires_grad or self.total.requires_grad
-        if self.own and not recorded:
+        if state.tracer is not None:
+            self.causes = (*self.causes, state.cause)
+            with state.tracer.adding([cause.sequence for cause in self.causes if cause]):
+                self.total = self.total + g
+        elif self.own and not recorded:
             np.add(self.total.data, g.data, out=self.total.data)
         else:
             self.total = self.total + g
@@ -51,7 +57,7 @@ class _Pending:
         if found is not None:
             found.add(g)
             return
-        self.sums[target, output] = _Sum(g)
+        self.sums[target, output] = _Sum(g, (state.cause,))
         if isinstance(target, Tensor):
             self.leaves.setdefault(target)
         elif target not in self.waiting:

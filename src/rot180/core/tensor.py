@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rot180.core.modes import state
+from rot180.core.symbol import Symbol
 from rot180.errors import DTypeError, GraphError, ShapeError
 
 if TYPE_CHECKING:
@@ -175,7 +176,7 @@ class Tensor:
     def __len__(self) -> int:
         if self.ndim == 0:
             raise ShapeError("len: a tensor without axes has no length")
-        return len(self.data)
+        return self.shape[0]
 
     def __iter__(self) -> Iterator[Tensor]:
         return (self[i] for i in range(len(self)))
@@ -193,6 +194,8 @@ class Tensor:
         return self.data.__index__()
 
     def __repr__(self) -> str:
+        if isinstance(self.data, Symbol):
+            return f"tensor({self.data!r})"
         inner = np.array2string(self.data, separator=", ", prefix="tensor(", threshold=200)
         words = [inner]
         if self.dtype != np.float32:
@@ -399,6 +402,8 @@ def tensor(
         array = data.data
     elif isinstance(data, np.ndarray | np.generic):
         array = np.asarray(data)
+    elif isinstance(data, Symbol):
+        array = data
     elif hasattr(data, "__dlpack__"):
         array = np.from_dlpack(data)
     else:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 import rot180.nn.functional as F
-from rot180.core import ArrayLike, Tensor
+from rot180.core import ArrayLike, Tensor, assign
 from rot180.errors import ArgumentError, ShapeError
 from rot180.nn.arguments import count
 from rot180.nn.module import Module
@@ -80,13 +80,13 @@ class _PerChannel(Module):
                 got=f"shape {shape}",
             )
 
-    def _next_momentum(self) -> float:
+    def _next_momentum(self) -> float | Tensor:
         """Count a batch; how much its statistics weigh (1 / count for a cumulative average)."""
-        if self.num_batches_tracked is None:
+        batches, running = self.num_batches_tracked, self.running_mean
+        if batches is None or running is None:
             return 0.0
-        batches = self.num_batches_tracked.writable()
-        batches += 1
-        return 1.0 / int(batches) if self.momentum is None else float(self.momentum)
+        assign(batches, batches + 1)
+        return 1.0 / batches.astype(running.dtype) if self.momentum is None else self.momentum
 
 
 class BatchNorm(_PerChannel):

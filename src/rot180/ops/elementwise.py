@@ -9,7 +9,6 @@ import functools
 import math
 import numbers
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +16,7 @@ import numpy.typing as npt
 from rot180.core import ArrayLike, Map, Tensor, apply, define_method, pointwise
 from rot180.core import expression as e
 from rot180.errors import ArgumentError, DTypeError
-from rot180.ops.operands import apply_map, as_tensor, floating, operands
+from rot180.ops.operands import apply_map, as_tensor, cast, floating, operands
 from rot180.ops.registry import operation
 
 __all__ = [
@@ -107,7 +106,7 @@ def div(input: ArrayLike, other: ArrayLike) -> Tensor:
     """Law: z = x / y. Integers are divided as float32."""
     x, y = operands(input, other)
     if x.dtype.kind != "f":
-        x, y = Tensor(x.data.astype(np.float32)), Tensor(y.data.astype(np.float32))
+        x, y = (cast(t, np.dtype(np.float32)) for t in (x, y))
     return apply_map(DIV, x, y)
 
 
@@ -161,8 +160,7 @@ def _unary(name: str, law: str, body: Callable[..., e.Expression]) -> Callable[.
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = f"Law: {law}."
-    define_method(name)(function)
-    return operation(function)
+    return define_method(name)(operation(function))
 
 
 abs = _unary("abs", "z = |x|, with slope 0 at 0", e.absolute)
@@ -309,6 +307,7 @@ def _clip(low: float | None, high: float | None) -> Map:
     return pointwise("clip", body)
 
 
+_NOT_ZERO = pointwise("where", lambda x: e.not_equal(x, 0.0), "bool")
 WHERE = pointwise("where", lambda condition, x, y: e.where(condition, x, y))
 
 
@@ -321,8 +320,8 @@ def where(condition: ArrayLike, input: ArrayLike, other: ArrayLike) -> Tensor:
         input: x, a tensor or number.
         other: y, a tensor or number.
     """
-    chosen = as_tensor(np.asarray(condition.data if isinstance(condition, Tensor) else condition))
-    mask = chosen if chosen.dtype == np.bool_ else Tensor(chosen.data != 0)
+    chosen = as_tensor(condition).detach()
+    mask = chosen if chosen.dtype == np.bool_ else apply(_NOT_ZERO, chosen)
     return apply_map(WHERE, mask, *operands(input, other))
 
 
@@ -337,8 +336,7 @@ def _comparison(name: str, law: str, body: Callable[..., e.Expression]) -> Calla
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = f"Law: {law}; a bool tensor without gradient."
-    define_method(name)(function)
-    return operation(function)
+    return define_method(name)(operation(function))
 
 
 lt = _comparison("lt", "z = x < y", lambda x, y: x < y)
@@ -369,13 +367,4 @@ def _pos(input: Tensor) -> Tensor:
 @operation
 def astype(input: ArrayLike, dtype: npt.DTypeLike) -> Tensor:
     """Law: z = x in another data type; the gradient comes back in the type of x."""
-    x, target = as_tensor(input), np.dtype(dtype)
-    if x.dtype == target:
-        return x
-    kind: Any = _cast(str(target), str(x.dtype))
-    return apply(kind, x)
-
-
-@functools.lru_cache(maxsize=64)
-def _cast(target: str, source: str) -> Map:
-    return pointwise("astype", lambda x: x, target, source)
+    return cast(as_tensor(input), np.dtype(dtype))

@@ -12,12 +12,22 @@ from typing import Any
 
 import numpy as np
 
-from rot180.core import ArrayLike, Map, Tensor, pointwise
+from rot180.core import (
+    Along,
+    Array,
+    ArrayLike,
+    Map,
+    Rows,
+    Take,
+    Tensor,
+    apply,
+    look,
+    pointwise,
+)
 from rot180.core import expression as e
 from rot180.errors import ArgumentError, ShapeError
 from rot180.ops import elementwise as ew
-from rot180.ops.index import index_select, take_along_axis
-from rot180.ops.operands import apply_map, as_tensor, floating, normal_axis, pick_axis
+from rot180.ops.operands import apply_map, as_tensor, cast, floating, normal_axis, pick_axis
 from rot180.ops.reduce import logsumexp, mean, sum
 from rot180.ops.registry import operation
 from rot180.ops.shape import reshape
@@ -120,24 +130,29 @@ def _pick(
     x: Tensor, y: Tensor, weight: ArrayLike | None, ignore_index: int, classes: int, what: str
 ) -> tuple[Tensor, Tensor]:
     """The cells x[y], and the weight of each target (0 where it is ignored)."""
-    counted = y.data != ignore_index
-    bad = counted & ((y.data < 0) | (y.data >= classes))
-    if bad.any():
-        raise ShapeError(
-            f"{what}: target out of range",
-            expected=f"0 to {classes - 1} (or ignore_index {ignore_index})",
-            got=str(int(y.data[bad][0])),
-        )
-    index = np.where(counted, y.data, 0).astype(np.int64)
-    picked = reshape(take_along_axis(x, index[:, None], 1), y.shape)
-    share = Tensor(counted.astype(x.dtype))
+    look(functools.partial(_require_classes, what, classes, ignore_index), y)
+    counted = y != ignore_index
+    index = cast(ew.where(counted, y, 0), np.dtype(np.int64))
+    at = reshape(index, (index.shape[0], 1, *index.shape[1:]))
+    picked = reshape(apply(Take("pick", Along(x.shape, 1)), x, at), y.shape)
+    share = cast(counted, x.dtype)
     if weight is not None:
         w = floating(weight, what)
         if w.shape != (classes,):
             raise ShapeError(f"{what}: weight", expected=f"({classes},)", got=str(w.shape))
-        share = share * index_select(w, 0, index)
+        share = share * apply(Take("pick", Rows(w.shape, 0)), w, index)
     # An ignored cell must not turn 0 · (−∞) into NaN.
     return ew.where(counted, picked, 0.0), share
+
+
+def _require_classes(what: str, classes: int, ignore_index: int, y: Array) -> None:
+    bad = (y != ignore_index) & ((y < 0) | (y >= classes))
+    if bad.any():
+        raise ShapeError(
+            f"{what}: target out of range",
+            expected=f"0 to {classes - 1} (or ignore_index {ignore_index})",
+            got=str(int(y[bad][0])),
+        )
 
 
 @operation
@@ -177,7 +192,7 @@ def cross_entropy(
     picked, share = _pick(logp, y, weight, ignore_index, classes, what)
     loss = ew.neg(picked * share)
     if label_smoothing:
-        counted = Tensor((y.data != ignore_index)[:, None])
+        counted = reshape(y != ignore_index, (y.shape[0], 1, *y.shape[1:]))
         factors = _class_weights(weight, x, what)
         spread = ew.neg(sum(ew.where(counted, logp * factors, 0.0), 1))
         loss = loss * (1.0 - label_smoothing) + spread * (label_smoothing / classes)
@@ -306,14 +321,19 @@ def binary_cross_entropy(
     """
     what = "binary_cross_entropy"
     x = floating(input, what)
-    if x.size and not ((x.data >= 0) & (x.data <= 1) | np.isnan(x.data)).all():
+    # Untested in a traced step, a wrong one makes its loss NaN.
+    look(_require_probabilities, x, essential=False)
+    return _weighted(_pairwise(_BCE, x, target, "none"), weight, reduction, what)
+
+
+def _require_probabilities(x: Array) -> None:
+    if x.size and not ((x >= 0) & (x <= 1) | np.isnan(x)).all():
         raise ArgumentError(
-            f"{what}: probabilities",
+            "binary_cross_entropy: probabilities",
             expected="0 to 1",
-            got=f"{x.data.min()} to {x.data.max()}",
+            got=f"{x.min()} to {x.max()}",
             rule="for logits use binary_cross_entropy_with_logits",
         )
-    return _weighted(_pairwise(_BCE, x, target, "none"), weight, reduction, what)
 
 
 @operation

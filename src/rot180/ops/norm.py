@@ -8,11 +8,12 @@ come back through both. In evaluation they are constants: the gradient is g · w
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
 
-from rot180.core import ArrayLike, Tensor, no_grad
+from rot180.core import ArrayLike, Map, Tensor, apply, assign, no_grad, pointwise
 from rot180.errors import ArgumentError, ShapeError
 from rot180.ops.elementwise import clip, rsqrt, square
 from rot180.ops.operands import floating
@@ -52,7 +53,7 @@ def batch_norm(
     weight: ArrayLike | None = None,
     bias: ArrayLike | None = None,
     training: bool = False,
-    momentum: float = 0.1,
+    momentum: float | Tensor = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
     """Law: z = (x − μ) / √(σ² + eps) · weight + bias, μ and σ² of each channel over all else.
@@ -64,7 +65,7 @@ def batch_norm(
         weight: (C,), 1 by default.
         bias: (C,), 0 by default.
         training: normalise by the batch (biased variance) instead of the running values.
-        momentum: weight of the new value in the running ones.
+        momentum: weight of the new value in the running ones, a number or a tensor of one.
         eps: added to the variance.
 
     Raises:
@@ -100,7 +101,9 @@ def batch_norm(
     return _affine(deviation, rsqrt(variance + eps), w, b)
 
 
-def _update(running: Tensor | None, new: Tensor, momentum: float, factor: float = 1.0) -> None:
+def _update(
+    running: Tensor | None, new: Tensor, momentum: float | Tensor, factor: float = 1.0
+) -> None:
     if running is None:
         return
     if not isinstance(running, Tensor):
@@ -111,9 +114,18 @@ def _update(running: Tensor | None, new: Tensor, momentum: float, factor: float 
             rule="wrap the array: rt.tensor(array) shares its memory",
         )
     with no_grad():
-        kept = running.writable()
-        kept *= 1 - momentum
-        kept += momentum * factor * new.data.reshape(kept.shape)
+        value = reshape(new.detach(), running.shape)
+        if isinstance(momentum, Tensor):
+            kept = running.detach() * (1.0 - momentum)
+            assign(running, kept + value * (momentum * factor))
+        else:
+            assign(running, apply(_running(float(momentum), factor), running.detach(), value))
+
+
+@functools.lru_cache(maxsize=64)
+def _running(momentum: float, factor: float) -> Map:
+    """(1 − momentum) · old + momentum · factor · new."""
+    return pointwise("running", lambda x, y: x * (1 - momentum) + y * (momentum * factor))
 
 
 @operation
@@ -194,7 +206,7 @@ def instance_norm(
     weight: ArrayLike | None = None,
     bias: ArrayLike | None = None,
     use_input_stats: bool = True,
-    momentum: float = 0.1,
+    momentum: float | Tensor = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
     """Law: z = (x − μ) / √(σ² + eps) · weight + bias, μ and σ² of each image and channel.
@@ -206,7 +218,7 @@ def instance_norm(
         weight: (C,).
         bias: (C,).
         use_input_stats: normalise by the image instead of the running values.
-        momentum: weight of the new value in the running ones.
+        momentum: weight of the new value in the running ones, a number or a tensor of one.
         eps: added to the variance.
 
     Source: Ulyanov, Vedaldi and Lempitsky, Instance normalization, 2016.

@@ -14,7 +14,17 @@ from typing import Any
 
 import numpy as np
 
-from rot180.core import ArrayLike, Form, Map, Tensor, apply, declare, require_float, tensor
+from rot180.core import (
+    ArrayLike,
+    Form,
+    Map,
+    Tensor,
+    apply,
+    declare,
+    pointwise,
+    require_float,
+    tensor,
+)
 from rot180.errors import ArgumentError, DTypeError, ShapeError
 
 __all__ = [
@@ -23,6 +33,7 @@ __all__ = [
     "apply_map",
     "as_tensor",
     "broadcast",
+    "cast",
     "floating",
     "normal_axes",
     "normal_axis",
@@ -73,7 +84,17 @@ def operands(*xs: ArrayLike) -> tuple[Tensor, ...]:
 def _in_type(x: ArrayLike, t: Tensor | None, target: np.dtype[Any]) -> Tensor:
     if t is None:
         return Tensor(np.asarray(x, dtype=target))
-    return t if t.dtype.kind == "f" or t.dtype == target else Tensor(t.data.astype(target))
+    return t if t.dtype.kind == "f" else cast(t, target)
+
+
+def cast(x: Tensor, target: np.dtype[Any]) -> Tensor:
+    """X in another data type."""
+    return x if x.dtype == target else apply(_cast(str(target), str(x.dtype)), x)
+
+
+@functools.lru_cache(maxsize=64)
+def _cast(target: str, source: str) -> Map:
+    return pointwise("astype", lambda x: x, target, source)
 
 
 _EXPAND = "expand"

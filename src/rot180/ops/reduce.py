@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any
 
 import numpy as np
 
@@ -24,7 +23,7 @@ from rot180.core import (
 from rot180.core import expression as e
 from rot180.errors import ArgumentError, ShapeError
 from rot180.ops import elementwise as ew
-from rot180.ops.operands import Axes, as_tensor, floating, normal_axes, normal_axis, pick_axis
+from rot180.ops.operands import Axes, as_tensor, cast, floating, normal_axes, normal_axis, pick_axis
 from rot180.ops.registry import operation
 from rot180.ops.shape import permute, reshape
 
@@ -71,7 +70,7 @@ def sum(
     axis, keep = pick_axis(axis, dim, keepdims, keepdim)
     x = as_tensor(input)
     if x.dtype.kind in "bui" and x.dtype != np.uint64:
-        x = Tensor(x.data.astype(np.int64, copy=False))
+        x = cast(x, np.dtype(np.int64))
     axes = normal_axes(axis, x.ndim, "sum")
     return apply(_sum_form(x.shape, axes, keep), x) if axes or x.ndim == 0 else x
 
@@ -268,13 +267,17 @@ def min(
     return _extreme(as_tensor(input), axis, keep, False, ties, "min")
 
 
-def _position(x: Tensor, axis: int | None, keep: bool, what: str, pick: Any) -> Tensor:
+def _position(x: Tensor, axis: int | None, keep: bool, what: str, largest: bool) -> Tensor:
+    """The record of the choice of a largest or smallest cell; without axis, in the flat order."""
     if axis is None:
         _require_cells(x, tuple(range(x.ndim)), what)
-        return Tensor(np.asarray(pick(x.data), np.int64))
-    at = normal_axis(axis, x.ndim, what)
-    _require_cells(x, (at,), what)
-    return Tensor(np.asarray(pick(x.data, axis=at, keepdims=keep), np.int64))
+        source, at, shape = reshape(x.detach(), (x.size,)), 0, ()
+    else:
+        source, at = x.detach(), normal_axis(axis, x.ndim, what)
+        _require_cells(x, (at,), what)
+        shape = x.shape[:at] + x.shape[at + 1 :]
+    _, record = choose(Select(what, Along(source.shape, at), largest), source)
+    return record if keep and axis is not None else reshape(record, shape)
 
 
 @define_method("argmax")
@@ -285,7 +288,7 @@ def argmax(
 ) -> Tensor:  # fmt: skip
     """Law: the position of the largest cell, the first of equal ones (int64, no gradient)."""
     axis, keep = pick_axis(axis, dim, keepdims, keepdim)
-    return _position(as_tensor(input), axis, keep, "argmax", np.argmax)
+    return _position(as_tensor(input), axis, keep, "argmax", True)
 
 
 @define_method("argmin")
@@ -296,7 +299,11 @@ def argmin(
 ) -> Tensor:  # fmt: skip
     """Law: the position of the smallest cell, the first of equal ones (int64, no gradient)."""
     axis, keep = pick_axis(axis, dim, keepdims, keepdim)
-    return _position(as_tensor(input), axis, keep, "argmin", np.argmin)
+    return _position(as_tensor(input), axis, keep, "argmin", False)
+
+
+# Not NaN and not infinite, or 0: what is subtracted from itself must not be NaN.
+_FINITE = pointwise("finite", lambda x: e.where(e.absolute(x) < math.inf, x, 0.0))
 
 
 @operation
@@ -311,9 +318,8 @@ def logsumexp(
     axis, keep = pick_axis(axis, dim, keepdims, keepdim)
     x = floating(input, "logsumexp")
     axes = normal_axes(axis, x.ndim, "logsumexp")
-    empty = np.zeros(_kept_shape(x.shape, axes), x.dtype)
-    highest = amax(x.detach(), axes, True).data if x.size else empty
-    shift = Tensor(np.where(np.isfinite(highest), highest, 0).astype(x.dtype))
+    empty = Tensor(np.zeros(_kept_shape(x.shape, axes), x.dtype))
+    shift = apply(_FINITE, amax(x.detach(), axes, True)) if x.size else empty
     total = ew.log(sum(ew.exp(x - shift), axes, True)) + shift
     return (
         total if keep else reshape(total, tuple(s for a, s in enumerate(x.shape) if a not in axes))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
+
+from rot180.core.modes import state
 
 __all__ = ["OPERATIONS", "operation"]
 
@@ -14,6 +17,16 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def operation(function: F) -> F:
-    """Register a public operation under its own name."""
-    OPERATIONS[function.__name__] = function
-    return function
+    """Register a public operation under its own name; while tracing, its calls are scopes."""
+    name = function.__name__
+
+    @functools.wraps(function)
+    def called(*args: Any, **options: Any) -> Any:
+        if state.tracer is None:
+            return function(*args, **options)
+        return state.tracer.call(name, function, args, options)
+
+    # doctest looks for functions of the module itself.
+    function.__globals__.setdefault("__test__", {})[name] = function
+    OPERATIONS[name] = called
+    return cast("F", called)
