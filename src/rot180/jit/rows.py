@@ -8,6 +8,7 @@ the row. A sum must leave out the lanes that were counted before; `over` says wh
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ from rot180.jit.blocking import vectors
 from rot180.jit.emit import Emitter, Index, Variable
 from rot180.jit.layout import Planes
 
-__all__ = ["Lanes", "fresh", "merged", "outer", "over", "shares", "summed", "sums"]
+__all__ = ["Lanes", "cells_of", "fresh", "merged", "outer", "over", "shares", "summed", "sums"]
 
 
 def merged(*planes: Planes) -> list[Planes]:
@@ -32,6 +33,11 @@ def merged(*planes: Planes) -> list[Planes]:
         if not any(p.before[axis + 1] or p.after[axis + 1] for p in found):
             found = [_joined(p, axis) for p in found]
     return found
+
+
+def cells_of(planes: Planes) -> int:
+    """Cells of a plane."""
+    return math.prod(planes.sizes)
 
 
 def _joined(p: Planes, axis: int) -> Planes:
