@@ -334,6 +334,11 @@ class Emitter:
         zero = self.constant(0.0, getattr(v.type, "count", 1))
         return self.builder.select(self.builder.fcmp_ordered("<", v, zero), zero, v)
 
+    def masked(self, v: Any, result: Any) -> Any:
+        """V where the result of a ReLU is positive, 0 elsewhere: the gradient of that ReLU."""
+        zero = ir.Constant(v.type, None)
+        return self.builder.select(self.builder.fcmp_ordered(">", result, zero), v, zero)
+
     def intrinsic(self, name: str, *values: Any) -> Any:
         """Call an LLVM intrinsic that is overloaded on the type of its first argument."""
         typ = values[0].type
@@ -366,6 +371,20 @@ class Emitter:
     def mul(self, a: Any, b: Any) -> Any:
         """a · b."""
         return self.builder.fmul(a, b)
+
+    def div(self, a: Any, b: Any) -> Any:
+        """a / b."""
+        return self.builder.fdiv(a, b)
+
+    def number(self, value: Index) -> Any:
+        """An integer as a float of the kernel."""
+        if isinstance(value, int):
+            return self.constant(float(value), 1)
+        return self.builder.sitofp(value, self.float)
+
+    def numbers(self, values: Sequence[float]) -> Any:
+        """A vector of known numbers."""
+        return ir.Constant(self.vector(len(values)), list(map(float, values)))
 
     def lane(self, v: Any, lane: int) -> Any:
         """One number of a vector."""

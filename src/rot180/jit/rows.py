@@ -16,7 +16,19 @@ from rot180.jit.blocking import vectors
 from rot180.jit.emit import Emitter, Index, Variable
 from rot180.jit.layout import Planes
 
-__all__ = ["Lanes", "cells_of", "fresh", "merged", "outer", "over", "shares", "summed", "sums"]
+__all__ = [
+    "Lanes",
+    "cells_of",
+    "fresh",
+    "merged",
+    "outer",
+    "over",
+    "ranges",
+    "shares",
+    "spread",
+    "summed",
+    "sums",
+]
 
 
 def merged(*planes: Planes) -> list[Planes]:
@@ -101,6 +113,18 @@ def summed(k: Emitter, ways: Sequence[Variable], block: int) -> Any:
             len(values) & ~1 :
         ]
     return values[0] if block > 1 else k.total(values[0])
+
+
+def spread(k: Emitter, value: Any, lanes: int) -> Any:
+    """A scalar in every lane; a vector stays as it is."""
+    return value if lanes == getattr(value.type, "count", 1) else k.splat(value, lanes)
+
+
+def ranges(planes: Planes) -> list[tuple[int, int, int]]:
+    """Blocks (first, after, images that count): the full ones, then the last one if it is not."""
+    whole, live = divmod(planes.images, planes.block)
+    full = [(0, whole, planes.block)] if whole else []
+    return [*full, (whole, whole + 1, live)] if live else full
 
 
 def shares(k: Emitter, planes: Planes, units: int) -> list[tuple[Index, Index, int]]:
