@@ -150,6 +150,16 @@ class Emitter:
         a, b = self.index(a), self.index(b)
         return self.builder.select(self.builder.icmp_signed(">", a, b), a, b)
 
+    def ceiling(self, a: Index, b: int) -> Index:
+        """A / b rounded up, for b > 0 and any sign of a."""
+        if isinstance(a, int):
+            return -(-a // b)
+        if b == 1:
+            return a
+        lift = 1 << 30  # the dividend made positive
+        quotient = self.builder.udiv(self.at(a, lift * b + b - 1), self.index(b))
+        return self.builder.sub(quotient, self.index(lift))
+
     def divmod(self, a: Index, b: int) -> tuple[Index, Index]:
         """Quotient and remainder of a ≥ 0."""
         if isinstance(a, int):

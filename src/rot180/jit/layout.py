@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-__all__ = ["Layout", "Planes", "plain"]
+__all__ = ["Columns", "Layout", "Planes", "plain"]
 
 
 @dataclass(frozen=True)
@@ -112,3 +112,51 @@ class Planes:
             self.origin(),
             self.size,
         )
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Vectors of features, (N, C) in blocks, seen as images of one row: a block is a column.
+
+    A linear layer is then a convolution with one tap, and its register blocks span several blocks
+    of images. The members are those of `Planes`.
+    """
+
+    features: Planes
+
+    @property
+    def channels(self) -> int:
+        """Features."""
+        return self.features.channels
+
+    @property
+    def block(self) -> int:
+        """Images of one column."""
+        return self.features.block
+
+    blocks = 1
+    stack = 0
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """One row, as long as there are blocks."""
+        return (self.features.blocks,)
+
+    @property
+    def extents(self) -> tuple[int, ...]:
+        """No halo."""
+        return self.sizes
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """Elements from a block to the next."""
+        return (self.features.stack,)
+
+    @property
+    def plane(self) -> int:
+        """Elements from a feature to the next."""
+        return self.features.block
+
+    def origin(self, *cell: int) -> int:
+        """Offset of a column."""
+        return sum(i * s for i, s in zip(cell, self.steps, strict=False))

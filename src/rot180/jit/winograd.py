@@ -91,6 +91,7 @@ class Correlate:
         before: padding before the first row and column.
         bias: add a bias for each output channel.
         relu: keep the positive part only.
+        mask: where the result of a ReLU lies, for z's cells: 0 where it is not positive.
     """
 
     tile: int
@@ -99,12 +100,14 @@ class Correlate:
     before: tuple[int, int]
     bias: bool = False
     relu: bool = False
+    mask: Planes | None = None
     dtype: str = "float32"
 
     @property
     def arrays(self) -> tuple[str, ...]:
         """Names of the arrays, in the order of the kernel's table."""
-        return ("x", "u", *(("bias",) if self.bias else ()), "z", "scratch")
+        tail = [*(("bias",) if self.bias else ()), *(("mask",) if self.mask else ())]
+        return ("x", "u", *tail, "z", "scratch")
 
     @property
     def tiles(self) -> tuple[int, int]:
@@ -213,30 +216,28 @@ class Correlate:
         t, z = self.tile + 2, self.z
         with k.loop(0, group) as j:
             row, column = k.divmod(k.at(start, j), self.tiles[1])
-            corner = k.at(
-                (block, z.stack),
-                (row, self.tile * z.steps[0]),
-                (column, self.tile * z.steps[1]),
-                z.origin(),
-            )
+            corners = {
+                array: k.at(
+                    (block, planes.stack),
+                    (row, self.tile * planes.steps[0]),
+                    (column, self.tile * planes.steps[1]),
+                    planes.origin(),
+                )
+                for array, planes in (("z", z), ("mask", self.mask))
+                if planes is not None
+            }
             with k.loop(0, z.channels) as o:
                 cells = [
-                    [
-                        k.load(
-                            m,
-                            k.at(
-                                (a * t + b) * z.channels * group * k.lanes,
-                                (o, group * k.lanes),
-                                (j, k.lanes),
-                            ),
-                        )
-                        for b in range(t)
-                    ]
-                    for a in range(t)
+                    k.load(
+                        m,
+                        k.at(
+                            xi * z.channels * group * k.lanes, (o, group * k.lanes), (j, k.lanes)
+                        ),
+                    )
+                    for xi in range(t * t)
                 ]
-                lines = [toomcook.apply(k, at, [cells[a][b] for a in range(t)]) for b in range(t)]
+                lines = [toomcook.apply(k, at, cells[b::t]) for b in range(t)]
                 bias = k.broadcast("bias", o) if self.bias else None
-                where = k.at(corner, (o, z.plane))
                 for a in range(self.tile):
                     values = toomcook.apply(k, at, [lines[b][a] for b in range(t)])
                     for b, value in enumerate(values):
@@ -244,19 +245,25 @@ class Correlate:
                             value = k.add(value, bias)
                         if self.relu:
                             value = k.relu(value)
-                        self._store(k, value, where, row, column, a, b)
+                        with k.all_below(self._overhang(row, column, a, b)):
+                            self._write(k, value, corners, o, a, b)
 
-    def _store(
-        self, k: Emitter, value: Any, where: Any, row: Any, column: Any, a: int, b: int
-    ) -> None:
-        """Write one output of a tile, where the tile does not overhang the plane."""
-        z, (rows, columns) = self.z, self.tiles
+    def _overhang(self, row: Any, column: Any, a: int, b: int) -> list[tuple[Any, int]]:
+        """What holds where cell (a, b) of a tile lies inside of the plane."""
         bounds = []
-        for offset, place, count, size in (
-            (a, row, rows, z.sizes[0]),
-            (b, column, columns, z.sizes[1]),
-        ):
+        axes = zip((a, b), (row, column), self.tiles, self.z.sizes, strict=True)
+        for offset, place, count, size in axes:
             if offset >= size - (count - 1) * self.tile:
                 bounds.append((place, count - 1))
-        with k.all_below(bounds):
-            k.store(value, "z", k.at(where, a * z.steps[0] + b * z.steps[1]))
+        return bounds
+
+    def _write(
+        self, k: Emitter, value: Any, corners: dict[str, Any], o: Any, a: int, b: int
+    ) -> None:
+        def where(array: str, planes: Planes) -> Any:
+            inside = a * planes.steps[0] + b * planes.steps[1]
+            return k.at(corners[array], (o, planes.plane), inside)
+
+        if self.mask is not None:
+            value = k.masked(value, k.load("mask", where("mask", self.mask)))
+        k.store(value, "z", where("z", self.z))

@@ -1,0 +1,381 @@
+"""The plan: what a step does, in which order, where everything lies. It can be printed.
+
+    program → tasks (fusion) → layouts → calls of kernels → barriers → one arena
+
+Nothing is compiled here: a plan is integers and descriptors, made in milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from rot180.core.kinds import Form
+from rot180.core.program import Instruction, Program
+from rot180.jit import arena
+from rot180.jit.convert import Pack, Unpack
+from rot180.jit.fuse import Claims, ordered, simplified
+from rot180.jit.halo import ClearHalo
+from rot180.jit.layout import Layout, Planes, plain
+from rot180.jit.patterns import PATTERNS
+from rot180.jit.target import Target
+from rot180.jit.task import Call, Halo, Places, Task, Temporary
+
+__all__ = ["Buffer", "Plan", "Row", "make_plan"]
+
+Name = int | tuple[str, object]
+"""A buffer: the number of a value, or a pair of a word and what it belongs to."""
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """Where the array of one name lies.
+
+    Attributes:
+        dtype: type of its elements.
+        size: elements.
+        offset: bytes from the start of the arena; None: outside of it (inputs, parameters, outputs).
+    """
+
+    dtype: str
+    size: int
+    offset: int | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the table of calls.
+
+    Attributes:
+        call: the kernel.
+        arrays: the buffer of each of the kernel's arrays, in order.
+        parts: how many threads take part at most.
+        barrier: whether all threads meet before it.
+        title: the task it is part of.
+    """
+
+    call: Call
+    arrays: tuple[Name, ...]
+    parts: int
+    barrier: bool
+    title: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """See the module.
+
+    Attributes:
+        program: what is computed, after simplification.
+        target, parts: what for, and for how many threads.
+        tasks: in order.
+        rows: the table of calls, in order.
+        buffers: by name.
+        size: bytes of the arena.
+        least: bytes that live at once at the fullest moment: no arena can be smaller.
+        outputs: for every output of the program its buffer.
+    """
+
+    program: Program
+    target: Target
+    parts: int
+    tasks: tuple[Task, ...]
+    rows: tuple[Row, ...]
+    buffers: dict[Name, Buffer]
+    size: int
+    least: int
+    outputs: dict[str, Name]
+
+    def __str__(self) -> str:
+        lines = [f"{len(self.rows)} calls, {self.parts} threads, {self.target.name}"]
+        for task in self.tasks:
+            lines.append(f"  {task.title}" + (f"  [{task.why}]" if task.why else ""))
+        lines.append(f"arena {self.size / 2**20:.2f} MiB, at least {self.least / 2**20:.2f} MiB live at once")
+        return "\n".join(lines)
+
+    def memory(self) -> str:
+        """The memory plan: every buffer of the arena with its place and its life."""
+        life = _lives(row.arrays for row in self.rows)
+        rows = []
+        for name, buffer in self.buffers.items():
+            if buffer.offset is not None and name in life:
+                first, last = life[name]
+                label = f"%{name}" if isinstance(name, int) else f"{name[0]} of {name[1]}"
+                size = buffer.size * np.dtype(buffer.dtype).itemsize
+                rows.append((buffer.offset, f"{buffer.offset:>12} {size:>12}  calls {first}–{last}  {label}"))
+        return "\n".join(["      offset        bytes", *(text for _, text in sorted(rows))])
+
+
+def block_of(images: int, lanes: int) -> int:
+    """B: whole vectors of images, unless too few images would fill them."""
+    return lanes if images > lanes // 2 else 1
+
+
+def make_plan(
+    program: Program, target: Target, parts: int, *, precision: str = "fast", images: int | None = None
+) -> Plan:
+    """Plan a program.
+
+    Args:
+        program: traced, without dead instructions.
+        target: what to emit for.
+        parts: how many threads there will be.
+        precision: "fast", or "direct" to refuse Winograd.
+        images: N; the first size of input x by default.
+    """
+    program = simplified(program)
+    if images is None:
+        images = next(v.shape[0] for v in program.of_role("input") if v.shape)
+    floats = [v.dtype for v in program.values if v.dtype.kind == "f"]
+    dtype = floats[0]
+    tasks = _fused(program)
+    batched = _batched(program, images)
+    halos = _halos(program, tasks, batched)
+    block = block_of(images, target.lanes(dtype))
+    planes: dict[int, Planes] = {}
+    for number in batched:
+        shape = program.value(number).shape
+        before, after = halos.get(number, ((), ()))
+        planes[number] = Planes(shape[0], shape[1], shape[2:], block, before, after)
+    layouts: dict[int, Layout] = {
+        v.number: planes[v.number].layout if v.number in planes else plain(v.shape)
+        for v in program.values
+    }
+    dtypes = {v.number: v.dtype for v in program.values} | {-1: dtype}
+    places = Places(target, parts, planes, layouts, dtypes, precision)
+    edges_in, edges_out, outputs = _edges(program, planes, dtype)
+    all_tasks = [*edges_in, *tasks, *edges_out]
+    calls: list[tuple[Task, int, Call]] = []
+    for number, task in enumerate(all_tasks):
+        calls += [(task, number, call) for call in task.lower(places)]
+    aliases = _aliases(tasks)
+    return _placed(program, target, parts, all_tasks, calls, places, outputs, aliases)
+
+
+def _fused(program: Program) -> list[Task]:
+    claims = Claims(program)
+    for pattern in PATTERNS:
+        for at, instruction in enumerate(program.instructions):
+            if claims.free(at):
+                pattern(claims, at, instruction)
+    return ordered(program, claims.tasks)
+
+
+def _batched(program: Program, images: int) -> dict[int, None]:
+    """Values whose first axis is the images: they stand in planes. All others are row-major."""
+    found: dict[int, None] = {}
+    for value in program.of_role("input"):
+        if value.dtype.kind == "f" and len(value.shape) >= 2 and value.shape[0] == images:
+            found[value.number] = None
+    for i in program.instructions:
+        if i.phase == "update" or not any(n in found for n in i.inputs):
+            continue
+        for number in i.outputs:
+            shape = program.value(number).shape
+            if len(shape) >= 2 and shape[0] == images and _keeps_images(i, found):
+                found[number] = None
+    return found
+
+
+def _keeps_images(i: Instruction, batched: Iterable[int]) -> bool:
+    """Whether axis 0 of the result is axis 0 of an input in planes."""
+    if not isinstance(i.kind, Form):
+        return True
+    first = i.kind.result.axes[0]
+    return any(
+        operand.axes and operand.axes[0] == first
+        for operand, number in zip(i.kind.inputs, i.inputs, strict=True)
+        if number in batched
+    )
+
+
+def _halos(program: Program, tasks: list[Task], batched: Iterable[int]) -> dict[int, Halo]:
+    """The widest zeros that any task needs around each value in planes."""
+    found: dict[int, Halo] = {}
+    for task in tasks:
+        for number, (before, after) in task.halos.items():
+            if number not in batched:
+                continue
+            known = found.get(number, ((0,) * len(before), (0,) * len(after)))
+            found[number] = (
+                tuple(map(max, known[0], before)),
+                tuple(map(max, known[1], after)),
+            )
+    return found
+
+
+def _edges(
+    program: Program, planes: dict[int, Planes], dtype: np.dtype[np.floating]
+) -> tuple[list[Task], list[Task], dict[str, Name]]:
+    """Conversions at the edges: inputs into planes, outputs back into NumPy's order."""
+    before, after, outputs = [], [], dict[str, Name]()
+    for value in program.of_role("input"):
+        if value.number in planes:
+            call = Call(
+                Pack(planes[value.number], dtype=dtype.name),
+                {"x": ("input", value.name), "z": value.number},
+                ("z",),
+            )
+            before.append(Task(f"pack {value.name}", (), (value.number,), lambda _, c=call: [c]))
+    for name, number in program.outputs:
+        if number in planes:
+            outputs[name] = ("output", name)
+            call = Call(
+                Unpack(planes[number], dtype=dtype.name),
+                {"x": number, "z": ("output", name)},
+                ("z",),
+            )
+            after.append(Task(f"unpack {name}", (number,), (), lambda _, c=call: [c]))
+        else:
+            outputs[name] = number
+    return before, after, outputs
+
+
+def _aliases(tasks: list[Task]) -> dict[int, int]:
+    """Values that are another name for the memory of an earlier one."""
+    found: dict[int, int] = {}
+    for task in tasks:
+        for new, old in task.same.items():
+            found[new] = found.get(old, old)
+    return found
+
+
+def _placed(
+    program: Program, target: Target, parts: int, tasks: list[Task],
+    calls: list[tuple[Task, int, Call]], places: Places, outputs: dict[str, Name],
+    aliases: dict[int, int],
+) -> Plan:  # fmt: skip
+    """Give every buffer a place, clear halos whose memory had another use, and set barriers."""
+    outside = {v.number for v in program.values if v.role != "computed"} - set(places.planes)
+    outside |= {number for number in outputs.values() if isinstance(number, int)}
+    buffers: dict[Name, Buffer] = {}
+    rows: list[Draft] = []
+    for task, number, call in calls:
+        names: list[Name] = []
+        for array in call.kernel.arrays:
+            name = call.arrays[array]
+            if isinstance(name, Temporary):
+                buffer = Buffer(name.dtype, name.size * (parts if name.each else 1), -1)
+                name = (name.name, number)
+            else:
+                name = aliases.get(name, name) if isinstance(name, int) else name
+                buffer = _buffer_of(program, places, name, outside)
+            known = buffers.setdefault(name, buffer)
+            if known.size < buffer.size:
+                buffers[name] = buffer
+            names.append(name)
+        rows.append((task, call, tuple(names)))
+    life = _lives([names for _, _, names in rows])
+    sizes = {
+        name: arena.Life(buffers[name].size * np.dtype(buffers[name].dtype).itemsize, *life[name])
+        for name in life
+        if buffers[name].offset is not None
+    }
+    offsets, size = arena.place(sizes)
+    for name, offset in offsets.items():
+        buffers[name] = Buffer(buffers[name].dtype, buffers[name].size, offset)
+    rows = _with_cleared_halos(rows, buffers, life, places)
+    table = _with_barriers(rows, buffers, parts)
+    return Plan(
+        program, target, parts, tuple(tasks), table, buffers, size, arena.peak(sizes), outputs
+    )
+
+
+def _buffer_of(program: Program, places: Places, name: Name, outside: set[int]) -> Buffer:
+    if not isinstance(name, int):  # an input or an output in NumPy's order
+        number = next(
+            n for n in (dict(program.outputs).get(str(name[1])), *_named(program, str(name[1]))) if n is not None
+        )
+        value = program.value(number)
+        return Buffer(value.dtype.name, max(1, int(np.prod(value.shape))), None)
+    size = max(1, places.layouts[name].size)
+    return Buffer(places.dtypes[name].name, size, None if name in outside else -1)
+
+
+def _named(program: Program, name: str) -> list[int]:
+    return [v.number for v in program.of_role("input") if v.name == name]
+
+
+def _lives(rows: Iterable[tuple[Name, ...]]) -> dict[Name, tuple[int, int]]:
+    """First and last row that uses each name."""
+    found: dict[Name, tuple[int, int]] = {}
+    for at, names in enumerate(rows):
+        for name in names:
+            found[name] = (found.get(name, (at, at))[0], at)
+    return found
+
+
+Draft = tuple[Task, Call, tuple[Name, ...]]
+
+
+def _with_cleared_halos(
+    rows: list[Draft], buffers: dict[Name, Buffer], life: dict[Name, tuple[int, int]], places: Places
+) -> list[Draft]:
+    """Before the first write of planes whose memory is used otherwise, too: zeros into the halo.
+
+    What is used for nothing else is zero from the start and stays so: kernels leave halos alone.
+    """
+    spans = {
+        name: (b.offset, b.offset + b.size * np.dtype(b.dtype).itemsize)
+        for name, b in buffers.items()
+        if b.offset is not None
+    }
+    clear: dict[int, list[Name]] = {}
+    for name in spans:
+        if not isinstance(name, int) or name not in places.planes:
+            continue
+        p = places.planes[name]
+        if not any((*p.before, *p.after)):
+            continue
+        start, end = spans[name]
+        shared = [o for o, (s, e) in spans.items() if o != name and s < end and start < e]
+        if shared:
+            clear.setdefault(life[name][0], []).append(name)
+    found: list[Draft] = []
+    for at, row in enumerate(rows):
+        for name in clear.get(at, []):
+            kernel = ClearHalo(places.planes[name], places.dtypes[name].name)
+            call = Call(kernel, {"x": name}, ("x",))
+            found.append((row[0], call, (name,)))
+        found.append(row)
+    return found
+
+
+def _with_barriers(rows: list[Draft], buffers: dict[Name, Buffer], parts: int) -> tuple[Row, ...]:
+    """All threads meet before a call that touches what was written since they met last."""
+    found = []
+    read: list[Span] = []
+    written: list[Span] = []
+    for task, call, names in rows:
+        reads, writes = [], []
+        for array, name in zip(call.kernel.arrays, names, strict=True):
+            span = _span(name, buffers)
+            (writes if array in call.writes else reads).append(span)
+        barrier = _touch(reads, written) or _touch(writes, written) or _touch(writes, read)
+        if barrier:
+            read, written = [], []
+        read += reads
+        written += writes
+        found.append(Row(call, names, 1 if call.small else parts, barrier, task.title))
+    return tuple(found)
+
+
+Span = tuple[object, int, int]
+"""(where, begin, end): bytes of the arena (where is None), or of an array outside of it."""
+
+
+def _span(name: Name, buffers: dict[Name, Buffer]) -> Span:
+    b = buffers[name]
+    if b.offset is None:
+        return name, 0, 1
+    return None, b.offset, b.offset + b.size * np.dtype(b.dtype).itemsize
+
+
+def _touch(some: list[Span], others: list[Span]) -> bool:
+    return any(
+        where == place and begin < stop and start < end
+        for where, begin, end in some
+        for place, start, stop in others
+    )

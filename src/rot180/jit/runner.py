@@ -1,0 +1,154 @@
+"""Runner: a plan with its machine code, its memory and its table of calls. One call is one step."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from rot180.core.kinds import Array
+from rot180.errors import ShapeError
+from rot180.jit import driver
+from rot180.jit._version import code_version
+from rot180.jit.arena import ALIGNMENT
+from rot180.jit.cache import Cache, default_folder
+from rot180.jit.engine import Code, compile_object
+from rot180.jit.kernel import Kernel, key
+from rot180.jit.plan import Name, Plan
+from rot180.jit.target import Target
+from rot180.jit.threads import run_together
+
+__all__ = ["Runner", "disk_cache"]
+
+
+@functools.cache
+def disk_cache() -> Cache:
+    """The cache of this process."""
+    return Cache(default_folder())
+
+
+class _Library:
+    """Functions of this process by key: a kernel is loaded once, whoever asks for it."""
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self._code = Code(target)
+        self._addresses: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def address(self, name: str, emit: Callable[[str], Any]) -> int:
+        """Where the function of a key stands; it is compiled and loaded the first time."""
+        with self._lock:
+            if name not in self._addresses:
+                code = disk_cache().get(
+                    name, lambda: compile_object(str(emit(name)), self.target)
+                )
+                self._code.add(code)
+                self._addresses[name] = self._code.address(name)
+            return self._addresses[name]
+
+    def kernel(self, kernel: Kernel) -> int:
+        """Where a kernel stands."""
+        name = key(kernel, self.target, code_version())
+        return self.address(name, lambda name: kernel.emit(name, self.target))
+
+    def driver(self) -> Any:
+        """The driver as a callable."""
+        name = f"{driver.NAME}_{code_version()}_{self.target.name}"
+        address = self.address(name, lambda name: driver.driver_module(self.target, name))
+        words = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
+        return ctypes.CFUNCTYPE(None, *words, ctypes.c_void_p, ctypes.c_void_p)(address)
+
+
+library = functools.cache(_Library)
+
+
+def aligned(size: int) -> Array:
+    """So many bytes of zeros that begin at a cache line."""
+    memory = np.zeros(size + ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT
+    return memory[start : start + size]
+
+
+class Runner:
+    """See the module.
+
+    Attributes:
+        plan: what it runs.
+        outputs: for each output of the program its array, which the next step overwrites.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self._library = library(plan.target)
+        self._arena = aligned(plan.size)
+        self._slots: dict[Name, list[tuple[int, int]]] = {}
+        self._held: dict[Name, Array] = {}
+        self._tables: list[Array] = []
+        calls = np.zeros(len(plan.rows), driver.CALL)
+        for at, row in enumerate(plan.rows):
+            table = np.zeros(len(row.arrays), np.uint64)
+            for slot, name in enumerate(row.arrays):
+                offset = plan.buffers[name].offset
+                if offset is None:
+                    self._slots.setdefault(name, []).append((at, slot))
+                else:
+                    table[slot] = self._arena.ctypes.data + offset
+            self._tables.append(table)
+            calls[at] = (
+                self._library.kernel(row.call.kernel), table.ctypes.data, row.parts, row.barrier
+            )  # fmt: skip
+        self._calls = calls
+        self._driver = self._library.driver()
+        self._arrivals = aligned(ALIGNMENT)
+        self._give_way = driver.give_way()
+        self.outputs: dict[str, Array] = {}
+        for name, place in plan.outputs.items():
+            value = plan.program.value(dict(plan.program.outputs)[name])
+            if place in self._slots or place not in plan.buffers:
+                self.outputs[name] = np.zeros(value.shape, value.dtype)
+                self._point(place, self.outputs[name])
+        for number, array in plan.program.constants.items():
+            self._point(number, np.ascontiguousarray(array))
+
+    def _point(self, name: Name, array: Array) -> None:
+        """Let a name outside of the arena stand for an array; nothing to do if it does already."""
+        if self._held.get(name) is array:
+            return
+        self._held[name] = array
+        address = array.ctypes.data
+        for row, slot in self._slots.get(name, ()):
+            self._tables[row][slot] = address
+
+    def __call__(self, feeds: Mapping[Name, Array]) -> dict[str, Array]:
+        """Run once.
+
+        Args:
+            feeds: for every name outside of the arena its array, row-major; those that are written
+                are written in place.
+
+        Raises:
+            ShapeError: an array that is not row-major in memory.
+        """
+        for name, array in feeds.items():
+            if not array.flags.c_contiguous:
+                raise ShapeError(
+                    "compiled step: an array must be row-major in memory",
+                    got=f"{name} of shape {array.shape} with strides {array.strides}",
+                )
+            self._point(name, array)
+        self._arrivals[:] = 0
+        parts = self.plan.parts
+
+        def work(part: int, parts: int) -> None:
+            self._driver(
+                self._calls.ctypes.data, len(self._calls), part, parts,
+                self._arrivals.ctypes.data, self._give_way,
+            )  # fmt: skip
+
+        run_together(work, parts)
+        return self.outputs
