@@ -83,6 +83,8 @@ def main_step(value: Value) -> Step | None:
         if step is None or id(step) in seen:
             continue
         seen.add(id(step))
+        if step.output.shape != value.shape:
+            continue
         if isinstance(step.kind, Select | Give | Take) or (
             isinstance(step.kind, Form) and _is_linear(step)
         ):
@@ -116,6 +118,11 @@ def relation_of(e: Explanation, name: str) -> Relation:
         )
     patches = patches_of(step.kind) if isinstance(step.kind, Form) else None
     source, weight = _roles(step, patches)
+    if not source.name:
+        raise ArgumentError(
+            f"explain: {name} of {e.title} is made of an array that is only written out in it",
+            rule='the view "graph" shows every operation',
+        )
     edges: list[Edge] = []
     for cell in e[name]:
         for term in _terms(step, cell.index):
