@@ -396,6 +396,13 @@ class Emitter:
         """A vector of known numbers."""
         return ir.Constant(self.vector(len(values)), list(map(float, values)))
 
+    def joined(self, scalars: Sequence[Any]) -> Any:
+        """A vector of scalars."""
+        v = ir.Constant(ir.VectorType(scalars[0].type, len(scalars)), ir.Undefined)
+        for lane, one in enumerate(scalars):
+            v = self.builder.insert_element(v, one, ir.Constant(I32, lane))
+        return v
+
     def lane(self, v: Any, lane: int) -> Any:
         """One number of a vector."""
         return self.builder.extract_element(v, ir.Constant(I32, lane))
