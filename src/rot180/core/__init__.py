@@ -11,7 +11,7 @@ from rot180.core.affine import Affine
 from rot180.core.expression import Expression
 from rot180.core.form import Form, FormDeclaration, Operand, Term, declare
 from rot180.core.function import Context, Function, function
-from rot180.core.graph import Node, apply, assign, choose, look
+from rot180.core.graph import Node, apply, assign, choose, from_host, look
 from rot180.core.kinds import (
     Along,
     Array,
@@ -89,6 +89,7 @@ __all__ = [
     "define_method",
     "detect_anomaly",
     "enable_grad",
+    "from_host",
     "function",
     "generator_state",
     "grad",

@@ -19,7 +19,7 @@ from rot180.core.modes import state
 from rot180.core.tensor import Hook, Tensor, Version
 from rot180.errors import DTypeError, GraphError, NumericsError
 
-__all__ = ["Node", "apply", "assign", "choose", "look", "users_line"]
+__all__ = ["Node", "apply", "assign", "choose", "from_host", "look", "users_line"]
 
 _sequence = itertools.count()
 
@@ -206,6 +206,14 @@ def assign(target: Tensor, value: Tensor) -> None:
     else:
         target.version.count += 1
         state.tracer.assign(target, value)
+
+
+def from_host(name: str, dtype: npt.DTypeLike, source: Callable[[], Any]) -> Tensor:
+    """A number that the host gives: now, or while tracing, anew before every step."""
+    if state.tracer is None:
+        return Tensor(np.asarray(source(), dtype))
+    made: Tensor = state.tracer.scalar(name, dtype, source)
+    return made
 
 
 def look(test: Callable[..., None], *tensors: Tensor, essential: bool = True) -> None:

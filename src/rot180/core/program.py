@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from rot180.core.kinds import Array, Kind, run
+from rot180.core.expression import constant, substitute, variable
+from rot180.core.kinds import Array, Kind, Map, run
 from rot180.core.listing import instruction_line, listing
 from rot180.core.results import Spec, results
 from rot180.errors import Rot180Error, ShapeError, TraceError
@@ -331,18 +332,22 @@ class Program:
         )
 
     def folded(self) -> Program:
-        """With every value computed once: an instruction that repeats an earlier one is dropped."""
+        """With numbers put into the maps that read them, and every value computed once.
+
+        An instruction that repeats an earlier one is dropped.
+        """
         same: dict[int, int] = {}
         first: dict[object, Instruction] = {}
         for number, array in self.constants.items():
             key = (array.shape, array.dtype, array.tobytes())
             same[number] = first.setdefault(key, Instruction(None, (), (number,))).outputs[0]  # type: ignore[arg-type]
         kept = []
-        for i in self.instructions:
-            inputs = tuple(same.get(number, number) for number in i.inputs)
-            known = first.setdefault((i.kind, inputs), i)
+        for instruction in self.instructions:
+            i = self._with_numbers(instruction)
+            i = replace(i, inputs=tuple(same.get(number, number) for number in i.inputs))
+            known = first.setdefault((i.kind, i.inputs), i)
             if known is i:
-                kept.append(replace(i, inputs=inputs))
+                kept.append(i)
             same.update(zip(i.outputs, known.outputs, strict=True))
 
         def now(number: int) -> int:
@@ -368,6 +373,24 @@ class Program:
                 replace(check, values=tuple(map(now, check.values))) for check in self.checks
             ),
         ).live()
+
+    def _with_numbers(self, instruction: Instruction) -> Instruction:
+        """A map with its constant inputs of one cell in its body, where it results in the same."""
+        kind = instruction.kind
+        if not isinstance(kind, Map):
+            return instruction
+        body, read = kind.body, []
+        for name, number in zip(kind.inputs, instruction.inputs, strict=True):
+            array = self.constants.get(number)
+            if array is None or array.ndim or array.dtype.kind not in "fi":
+                read.append((name, number))
+            else:
+                body = substitute(body, variable(name), constant(array.item()))
+        smaller = replace(kind, inputs=tuple(name for name, _ in read), body=body)
+        specs = [self.value(number).spec for _, number in read]
+        if not read or results(smaller, *specs) != (self.value(instruction.outputs[0]).spec,):
+            return instruction
+        return replace(instruction, kind=smaller, inputs=tuple(number for _, number in read))
 
     # Legality
 

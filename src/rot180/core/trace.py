@@ -62,7 +62,8 @@ class Tracer:
         self._scopes: list[Scope] = []
         self._calls: dict[str, int] = {}
         self._inside: int | None = None
-        self._held: dict[Tensor, tuple[Array, int]] = {}
+        self._held: dict[Tensor, Array] = {}
+        self._places: dict[Tensor, int] = {}
         self._writes: dict[int, int] = {}
         self._constants: dict[int, Array] = {}
         self._number_of_array: dict[int, int] = {}
@@ -86,7 +87,7 @@ class Tracer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for tensor, (array, _number) in self._held.items():
+        for tensor, array in self._held.items():
             tensor.data = array
         state.tracer = None
         _one_at_a_time.release()
@@ -113,7 +114,7 @@ class Tracer:
         array = tensor.data
         symbol = self._new(Spec(array.shape, array.dtype), role, name)
         self._sources[symbol.number] = tensor.writable if source is None else source
-        self._held[tensor] = (array, symbol.number)
+        self._held[tensor], self._places[tensor] = array, symbol.number
         tensor.data = symbol  # type: ignore[assignment]
 
     def scalar(self, name: str, dtype: npt.DTypeLike, source: Callable[[], Any]) -> Tensor:
@@ -124,7 +125,9 @@ class Tracer:
         self, name: str, shape: tuple[int, ...], dtype: npt.DTypeLike, source: Callable[[], Array]
     ) -> Tensor:
         """An array that lives from step to step, such as a momentum."""
-        return self._fed(Spec(shape, np.dtype(dtype)), "state", name, source)
+        made = self._fed(Spec(shape, np.dtype(dtype)), "state", name, source)
+        self._places[made] = self.number(made)
+        return made
 
     def _fed(self, spec: Spec, role: str, name: str, source: Callable[[], Any]) -> Tensor:
         symbol = self._new(spec, role, name)
@@ -208,22 +211,20 @@ class Tracer:
 
     def assign(self, target: Tensor, value: Tensor) -> None:
         """Write at the end of the step; code that follows in the trace reads the new value."""
-        held = self._held.get(target)
-        if held is None:
+        place = self._places.get(target)
+        if place is None:
             raise TraceError(
                 "tracing: a write into a tensor that is no parameter and no buffer",
                 got=f"shape {target.shape}",
                 rule="register_buffer() what lives from step to step",
             )
         number = self.number(value)
-        spec = self._values[number].spec
-        if spec != self._values[held[1]].spec:
+        spec, wanted = self._values[number].spec, self._values[place].spec
+        if spec != wanted:
             raise TraceError(
-                f"tracing: write to {self._values[held[1]].name}",
-                expected=str(self._values[held[1]].spec),
-                got=str(spec),
+                f"tracing: write to {self._values[place].name}", expected=str(wanted), got=str(spec)
             )
-        self._writes[held[1]] = number
+        self._writes[place] = number
         target.data = Symbol(number, spec.shape, spec.dtype)  # type: ignore[assignment]
 
     def look(self, test: Callable[..., None], tensors: Sequence[Tensor], essential: bool) -> None:

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from rot180.core import Array, Map, run
+from rot180.core import Array, Map, run, run_into
 from rot180.core.expression import Expression, in_order
 from rot180.kernels import masks, special
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "evaluate_into"]
 
 _IN_PLACE: dict[str, Callable[..., Any]] = {
     "add": np.add,
@@ -123,3 +123,38 @@ def evaluate(kind: Map, *arrays: Array) -> Array:
         wanted = result.dtype if dtype is None else dtype
         return np.array(np.broadcast_to(result, shape), dtype=wanted, order="K")
     return result
+
+
+@run_into.register
+def evaluate_into(
+    kind: Map, out: Array, scratch: Callable[[int], Array], *arrays: Array | float
+) -> None:
+    """Compute a map of floats into `out`: the last step writes there, those before into scratch.
+
+    An input that is `out` will be gone anyway, so the step that reads it last writes there, too.
+    """
+    program = _compile(kind)
+    values: list[Any] = [None] * program.size
+    for slot, i in program.inputs:
+        values[slot] = arrays[i]
+    for slot, number in program.constants:
+        values[slot] = out.dtype.type(number)
+    lent: dict[int, Array] = {slot: out for slot, _ in program.inputs if values[slot] is out}
+    free: list[Array] = []
+    used = 0
+    for slot, step in program.steps:
+        args = [values[i] for i in step.args]
+        free.extend(lent.pop(i) for i in step.dying if i in lent)
+        if not step.takes_out:
+            values[slot] = step.call(*args)
+            continue
+        if slot == program.size - 1:
+            memory = out
+        elif free:
+            memory = free.pop()
+        else:
+            memory, used = scratch(used), used + 1
+        values[slot] = step.call(*args, out=memory)
+        lent[slot] = memory
+    if values[-1] is not out:
+        out[...] = values[-1]

@@ -1,4 +1,8 @@
-"""Dropout: a random choice of cells to keep. The mask is drawn; what follows it is a map."""
+"""Dropout: a random choice of cells to keep.
+
+A call draws one number from its generator, the key. The mask follows from the key and the place of
+a cell alone (`core.Draw`), so a compiled step has the same mask and leaves the generator the same.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,16 @@ import functools
 
 import numpy as np
 
-from rot180.core import ArrayLike, Map, Tensor, apply, default_generator, pointwise
+from rot180.core import (
+    ArrayLike,
+    Draw,
+    Map,
+    Tensor,
+    apply,
+    default_generator,
+    from_host,
+    pointwise,
+)
 from rot180.core import expression as e
 from rot180.errors import ArgumentError
 from rot180.ops.batches import batched, unbatched
@@ -23,9 +36,15 @@ def _keep(p: float) -> Map:
     return pointwise("dropout", lambda x, mask: e.where(mask, x * scale, 0.0))
 
 
+@functools.lru_cache(maxsize=64)
+def _lives(p: float) -> Map:
+    return pointwise("dropout", lambda x: x >= p, "bool")
+
+
 def _mask(shape: tuple[int, ...], p: float, generator: np.random.Generator | None) -> Tensor:
-    drawn = (generator or default_generator()).random(shape, dtype=np.float32)
-    return Tensor(drawn >= p)
+    source = generator or default_generator()
+    key = from_host("dropout key", np.uint64, lambda: source.integers(2**64, dtype=np.uint64))
+    return apply(_lives(float(p)), apply(Draw("dropout", shape), key))
 
 
 def _checked(input: ArrayLike, p: float, what: str) -> Tensor:

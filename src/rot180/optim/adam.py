@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import math
+import functools
 
-import numpy as np
-
-from rot180.optim.optimizer import (
-    Array,
-    Group,
-    Optimizer,
-    Parameters,
-    State,
-    at_least,
-    below_one,
-)
+from rot180.core.expression import sqrt, variable
+from rot180.optim.law import ZERO, Law, decayed
+from rot180.optim.optimizer import Group, Optimizer, Parameters, at_least, below_one
 
 __all__ = ["Adam", "AdamW"]
 
@@ -63,33 +55,9 @@ class Adam(Optimizer):
         for beta in group["betas"]:
             below_one(f"{name}: betas", beta)
 
-    def _decay(self, value: Array, gradient: Array, group: Group) -> Array:
-        """Apply weight decay; returns the gradient that the moments are to see."""
-        return self._decayed(value, gradient, float(group["weight_decay"]))
-
-    def _update(self, value: Array, gradient: Array, state: State, group: Group) -> None:
-        if not state:
-            state["step"] = 0
-            state["exp_avg"] = np.zeros_like(value)
-            state["exp_avg_sq"] = np.zeros_like(value)
-        state["step"] += 1
-        gradient = self._decay(value, gradient, group)
-        beta1, beta2 = (float(beta) for beta in group["betas"])
-        first, second = state["exp_avg"], state["exp_avg_sq"]
-        scratch = self._scratch(value, 1)
-        np.subtract(gradient, first, out=scratch)
-        scratch *= 1 - beta1
-        first += scratch
-        np.multiply(gradient, gradient, out=scratch)
-        scratch *= 1 - beta2
-        second *= beta2
-        second += scratch
-        np.sqrt(second, out=scratch)
-        scratch /= math.sqrt(1 - beta2 ** state["step"])
-        scratch += float(group["eps"])
-        np.divide(first, scratch, out=scratch)
-        scratch *= float(group["lr"]) / (1 - beta1 ** state["step"])
-        value -= scratch
+    def law(self, group: Group) -> Law:
+        """The law as the settings stand."""
+        return _law("gradient" if group["weight_decay"] else "none")
 
 
 class AdamW(Adam):
@@ -118,7 +86,25 @@ class AdamW(Adam):
     ) -> None:
         super().__init__(params, lr, betas, eps, weight_decay)
 
-    def _decay(self, value: Array, gradient: Array, group: Group) -> Array:
-        if group["weight_decay"]:
-            value *= 1 - float(group["lr"]) * float(group["weight_decay"])
-        return gradient
+    def law(self, group: Group) -> Law:
+        """The law as the settings stand."""
+        return _law("parameter" if group["weight_decay"] else "none")
+
+
+@functools.lru_cache(maxsize=4)
+def _law(decay: str) -> Law:
+    """The law with weight decay in the gradient, of the parameter, or none."""
+    d, assignments = decayed(decay == "gradient")
+    p, m, v = map(variable, ("p", "exp_avg", "exp_avg_sq"))
+    lr, eps, beta1, beta2, t = map(variable, ("lr", "eps", "beta1", "beta2", "step"))
+    old = p * (1.0 - lr * variable("weight_decay")) if decay == "parameter" else p
+    root = sqrt(v) / sqrt(1.0 - beta2**t) + eps
+    return Law(
+        (
+            *assignments,
+            ("exp_avg", m + (d - m) * (1.0 - beta1)),
+            ("exp_avg_sq", v * beta2 + d * d * (1.0 - beta2)),
+            ("p", old - m / root * (lr / (1.0 - beta1**t))),
+        ),
+        (("exp_avg", ZERO), ("exp_avg_sq", ZERO)),
+    )

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
+import functools
 
-from rot180.optim.optimizer import (
-    Array,
-    Group,
-    Optimizer,
-    Parameters,
-    State,
-    at_least,
-    below_one,
-)
+from rot180.core.expression import sqrt, variable
+from rot180.optim.law import ZERO, Law, decayed
+from rot180.optim.optimizer import Group, Optimizer, Parameters, at_least, below_one
 
 __all__ = ["Adagrad", "RMSprop"]
 
@@ -60,40 +54,29 @@ class RMSprop(Optimizer):
             at_least(f"RMSprop: {key}", group[key])
         below_one("RMSprop: alpha", group["alpha"])
 
-    def _update(self, value: Array, gradient: Array, state: State, group: Group) -> None:
-        if not state:
-            state["square_avg"] = np.zeros_like(value)
-            if group["momentum"]:
-                state["momentum_buffer"] = np.zeros_like(value)
-            if group["centered"]:
-                state["grad_avg"] = np.zeros_like(value)
-        gradient = self._decayed(value, gradient, float(group["weight_decay"]))
-        alpha = float(group["alpha"])
-        square, scratch = state["square_avg"], self._scratch(value, 1)
-        np.multiply(gradient, gradient, out=scratch)
-        scratch *= 1 - alpha
-        square *= alpha
-        square += scratch
-        if group["centered"]:
-            mean = state.setdefault("grad_avg", np.zeros_like(value))
-            np.subtract(gradient, mean, out=scratch)
-            scratch *= 1 - alpha
-            mean += scratch
-            np.multiply(mean, mean, out=scratch)
-            np.subtract(square, scratch, out=scratch)
-            np.sqrt(scratch, out=scratch)
-        else:
-            np.sqrt(square, out=scratch)
-        scratch += float(group["eps"])
-        np.divide(gradient, scratch, out=scratch)
-        if group["momentum"]:
-            buffer = state.setdefault("momentum_buffer", np.zeros_like(value))
-            buffer *= float(group["momentum"])
-            buffer += scratch
-            np.multiply(buffer, float(group["lr"]), out=scratch)
-        else:
-            scratch *= float(group["lr"])
-        value -= scratch
+    def law(self, group: Group) -> Law:
+        """The law as the settings stand."""
+        return _rmsprop(*(bool(group[key]) for key in ("momentum", "centered", "weight_decay")))
+
+
+@functools.lru_cache(maxsize=8)
+def _rmsprop(momentum: bool, centered: bool, weight_decay: bool) -> Law:
+    d, assignments = decayed(weight_decay)
+    p, s, b, mean = map(variable, ("p", "square_avg", "momentum_buffer", "grad_avg"))
+    lr, eps, alpha = map(variable, ("lr", "eps", "alpha"))
+    moves = [*assignments, ("square_avg", s * alpha + d * d * (1.0 - alpha))]
+    states = ["square_avg", *(["momentum_buffer"] if momentum else [])]
+    root = sqrt(s)
+    if centered:
+        moves.append(("grad_avg", mean + (d - mean) * (1.0 - alpha)))
+        states.append("grad_avg")
+        root = sqrt(s - mean * mean)
+    scaled = d / (root + eps)
+    if momentum:
+        moves.append(("momentum_buffer", b * variable("momentum") + scaled))
+        scaled = b
+    moves.append(("p", p - scaled * lr))
+    return Law(tuple(moves), tuple((name, ZERO) for name in states))
 
 
 class Adagrad(Optimizer):
@@ -136,17 +119,17 @@ class Adagrad(Optimizer):
             if key != "params":
                 at_least(f"Adagrad: {key}", setting)
 
-    def _update(self, value: Array, gradient: Array, state: State, group: Group) -> None:
-        if not state:
-            state["step"] = 0
-            state["sum"] = np.full_like(value, float(group["initial_accumulator_value"]))
-        state["step"] += 1
-        gradient = self._decayed(value, gradient, float(group["weight_decay"]))
-        total, scratch = state["sum"], self._scratch(value, 1)
-        np.multiply(gradient, gradient, out=scratch)
-        total += scratch
-        np.sqrt(total, out=scratch)
-        scratch += float(group["eps"])
-        np.divide(gradient, scratch, out=scratch)
-        scratch *= float(group["lr"]) / (1 + (state["step"] - 1) * float(group["lr_decay"]))
-        value -= scratch
+    def law(self, group: Group) -> Law:
+        """The law as the settings stand."""
+        return _adagrad(bool(group["weight_decay"]))
+
+
+@functools.lru_cache(maxsize=2)
+def _adagrad(weight_decay: bool) -> Law:
+    d, assignments = decayed(weight_decay)
+    p, s, lr, eps = map(variable, ("p", "sum", "lr", "eps"))
+    rate = lr / (1.0 + (variable("step") - 1.0) * variable("lr_decay"))
+    return Law(
+        (*assignments, ("sum", s + d * d), ("p", p - d / (sqrt(s) + eps) * rate)),
+        (("sum", variable("initial_accumulator_value")),),
+    )

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from rot180.core import Tensor
+from rot180.core import Tensor, run_into
 from rot180.errors import ArgumentError, DTypeError, ShapeError
+from rot180.optim.law import Law
 
 __all__ = ["Array", "Group", "Optimizer", "Parameters", "State", "at_least", "below_one"]
 
@@ -35,7 +36,7 @@ def below_one(name: str, value: float) -> None:
 class Optimizer:
     """Parameters in groups, each with its own settings; a step changes them in place.
 
-    A subclass says what its settings may be (`_check`) and how one parameter moves (`_update`).
+    A subclass says what its settings may be (`_check`) and by which law a parameter moves (`law`).
     Parameters without a gradient are skipped. Nothing is allocated per step: the state of a
     parameter is made at its first step, and scratch memory is kept and shared.
 
@@ -121,18 +122,78 @@ class Optimizer:
 
     def step(self) -> None:
         """Move every parameter that has a gradient once."""
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    state = self.state.setdefault(parameter, {})
-                    self._update(parameter.writable(), parameter.grad.data, state, group)
+        with np.errstate(all="ignore"):
+            for group in self.param_groups:
+                law, settings = self.law(group), self.settings(group)
+                # Parameters that have made as many steps share their numbers.
+                known: dict[tuple[float, float], dict[str, float]] = {}
+                for parameter in group["params"]:
+                    if parameter.grad is not None:
+                        self._move(parameter, parameter.grad.data, law, settings, known)
+
+    def law(self, group: Group) -> Law:
+        """The law by which a group's parameters move, as its settings stand now."""
+        raise NotImplementedError(f"{type(self).__name__} states no law")
+
+    def settings(self, group: Group) -> dict[str, float]:
+        """The settings under the names that laws use: numbers, and (b, b') as b1 and b2."""
+        found: dict[str, float] = {}
+        for key, value in group.items():
+            if isinstance(value, tuple):
+                found.update((f"{key[:-1]}{i}", float(v)) for i, v in enumerate(value, start=1))
+            elif key != "params":
+                found[key] = float(value)
+        return found
+
+    def count(self, parameter: Tensor, law: Law) -> tuple[float, float]:
+        """Count a step of a parameter.
+
+        Returns:
+            The settings `step` (from 1) and `first` (1 where a state is still to be started).
+        """
+        state = self.state.setdefault(parameter, {})
+        first = any(name not in state for name, _ in law.states)
+        if law.counts:
+            state["step"] = state.get("step", 0) + 1
+        return float(state.get("step", 0)), float(first)
+
+    def started(self, parameter: Tensor, law: Law, settings: Mapping[str, float]) -> State:
+        """The state of a parameter, started where the law reads what is not there yet."""
+        state = self.state.setdefault(parameter, {})
+        for name, _ in law.states:
+            if name not in state:
+                like = parameter.data
+                state[name] = np.full(like.shape, law.start(name, settings), like.dtype)
+        return state
+
+    def _move(
+        self,
+        parameter: Tensor,
+        gradient: Array,
+        law: Law,
+        settings: Mapping[str, float],
+        known: dict[tuple[float, float], dict[str, float]],
+    ) -> None:
+        """Carry out a law in place; the gradient is somebody else's and is only read."""
+        counted = self.count(parameter, law)
+        numbers = known.get(counted)
+        if numbers is None:
+            step, first = counted
+            numbers = known[counted] = law.numbers({**settings, "step": step, "first": first})
+        value = parameter.writable()
+        state = self.started(parameter, law, settings)
+        cells = {**numbers, "g": gradient, **state, "p": value}
+        for slot, name in enumerate(law.temporaries):
+            cells[name] = self._scratch(value, -1 - slot)
+        for move in law.moves:
+            arrays = (cells[name] for name in move.kind.inputs)
+            run_into(move.kind, cells[move.target], self._scratch_like(value), *arrays)
 
     def _check(self, group: Group) -> None:
         raise NotImplementedError
 
-    def _update(self, value: Array, gradient: Array, state: State, group: Group) -> None:
-        """Move `value` in place; `gradient` is somebody else's and is only read."""
-        raise NotImplementedError
+    def _scratch_like(self, like: Array) -> Callable[[int], Array]:
+        return lambda slot: self._scratch(like, slot)
 
     def _scratch(self, like: Array, slot: int) -> Array:
         """Memory of the shape and type of `like`, good until the next call with the same slot."""
@@ -141,15 +202,6 @@ class Optimizer:
         if memory is None or memory.size < like.size:
             memory = self._scratch_memory[key] = np.empty(like.size, like.dtype)
         return memory[: like.size].reshape(like.shape)
-
-    def _decayed(self, value: Array, gradient: Array, weight_decay: float) -> Array:
-        """The gradient + weight_decay · value, in scratch slot 0 (itself without decay)."""
-        if not weight_decay:
-            return gradient
-        total = self._scratch(value, 0)
-        np.multiply(value, weight_decay, out=total)
-        total += gradient
-        return total
 
     def state_dict(self) -> dict[str, Any]:
         """Everything a step depends on besides parameters and gradients, under flat names.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
+import functools
 
+from rot180.core.expression import variable
 from rot180.errors import ArgumentError
-from rot180.optim.optimizer import Array, Group, Optimizer, Parameters, State, at_least
+from rot180.optim.law import ZERO, Law, decayed
+from rot180.optim.optimizer import Group, Optimizer, Parameters, at_least
 
 __all__ = ["SGD"]
 
@@ -63,26 +65,21 @@ class SGD(Optimizer):
                 got=f"momentum={group['momentum']}, dampening={group['dampening']}",
             )
 
-    def _update(self, value: Array, gradient: Array, state: State, group: Group) -> None:
-        momentum = float(group["momentum"])
-        direction = self._decayed(value, gradient, float(group["weight_decay"]))
-        step = self._scratch(value, 1)
-        if momentum:
-            buffer = state.get("momentum_buffer")
-            if buffer is None:
-                buffer = state["momentum_buffer"] = direction.copy()
-            else:
-                buffer *= momentum
-                if group["dampening"]:
-                    np.multiply(direction, 1 - float(group["dampening"]), out=step)
-                    buffer += step
-                else:
-                    buffer += direction
-            if group["nesterov"]:
-                np.multiply(buffer, momentum, out=step)
-                step += direction
-                direction = step
-            else:
-                direction = buffer
-        np.multiply(direction, float(group["lr"]), out=step)
-        value -= step
+    def law(self, group: Group) -> Law:
+        """The law as the settings stand."""
+        keys = ("momentum", "dampening", "weight_decay", "nesterov")
+        return _law(*(bool(group[key]) for key in keys))
+
+
+@functools.lru_cache(maxsize=16)
+def _law(momentum: bool, dampening: bool, weight_decay: bool, nesterov: bool) -> Law:
+    d, assignments = decayed(weight_decay and momentum)
+    p, v, lr, mu = map(variable, ("p", "momentum_buffer", "lr", "momentum"))
+    if not momentum:
+        whole = d + variable("weight_decay") * p if weight_decay else d
+        return Law((("p", p - whole * lr),))
+    # The first step is not dampened.
+    lesser = 1.0 - variable("dampening") * (1.0 - variable("first"))
+    move = ("momentum_buffer", v * mu + (d * lesser if dampening else d))
+    ahead = v * mu + d if nesterov else v
+    return Law((*assignments, move, ("p", p - ahead * lr)), (("momentum_buffer", ZERO),))
