@@ -279,12 +279,18 @@ class Explanation:
         arrays = ", ".join(f"{name} {value.shown}" for name, value in self.values.items())
         return f"<explanation of {self.title}: {arrays}>"
 
-    def save(self, path: str | Path) -> Path:
+    def _repr_html_(self) -> str:
+        from rot180.explain.page import render
+
+        return render(self)
+
+    def save(self, path: str | Path, **options: Any) -> Path:
         """Write the explanation; the suffix picks the format.
 
         Args:
             path: .txt, .md or .tex, a page .html, a figure .svg, .png or .pdf, or an animation
                 .gif or .mp4.
+            **options: what the page or the figure shows, such as view= or of=.
 
         Returns:
             The path that was written.
@@ -294,4 +300,4 @@ class Explanation:
         """
         from rot180.explain.save import save
 
-        return save(self, path)
+        return save(self, path, **options)

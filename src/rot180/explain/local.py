@@ -30,6 +30,9 @@ _SCAN = 20_000
 _DEPTH = 12
 """So many links of the chain are written out behind the first."""
 
+_READERS = 12
+"""So many readers of one cell are written out; further ones are counted."""
+
 
 @dataclass(frozen=True)
 class Line:
@@ -47,18 +50,28 @@ class Line:
         return f"{self.text}    ({self.reason})"
 
 
-def readers(e: Explanation, cell: Ref) -> list[tuple[Ref, Formula]]:
+def readers(
+    e: Explanation, cell: Ref, limit: int | None = None
+) -> list[tuple[Ref, Formula | None]]:
     """The cells of the forward pass that read a cell, each with ∂reader/∂cell.
+
+    Args:
+        e: where the cells are.
+        cell: the cell that is read.
+        limit: the local gradients of so many readers are derived; those of the others are None.
 
     Raises:
         ArgumentError: too many cells would have to be searched.
     """
     source = e.values[cell.name]
-    found = []
+    found: list[tuple[Ref, Formula | None]] = []
     for target in e.values.values():
         if not e.delta_name(target) or target.role == "input" or not _reads(target, source):
             continue  # what nothing arrives at, hands nothing on
         for index in _may_read(e, target, source, cell):
+            if limit is not None and len(found) >= limit:
+                found.append((Ref(target.name, index), None))
+                continue
             formula = formula_of(target, index)
             if depends_on(formula, cell):
                 found.append((Ref(target.name, index), by_cell(formula, cell)))
@@ -118,7 +131,7 @@ def steps(e: Explanation, cell: Cell) -> list[Line]:
         _chain(e, Ref(value.of.name, cell.index), lines, set())
     else:
         lines.append(Line(cell.equation, say("definition", e.lang)))
-    lines.append(Line(cell.numbers, say("numbers", e.lang)))
+    lines.append(Line(_shortened(cell.numbers), say("numbers", e.lang)))
     engine = write_number(cell.engine).replace("-", "−")
     lines.append(
         Line(f"{cell.label} = {engine}", say("engine" if cell.agrees else "differs", e.lang))
@@ -135,30 +148,43 @@ def _chain(e: Explanation, cell: Ref, lines: list[Line], done: set[Ref]) -> None
     def text(ref: Ref) -> str:
         return e.notation.text(ref.name, ref.index)
 
-    found = readers(e, cell)
-    for reader, _ in found:
+    found = readers(e, cell, _READERS)
+    shown = [(reader, local) for reader, local in found if local is not None]
+    more = len(found) - len(shown)
+    for reader, _ in shown:
         further = e.values[reader.name].role == "inner" and reader not in done
-        if further and len(done) < _DEPTH and e.delta_name(e.values[reader.name]):
+        if further and len(done) < _DEPTH and not more:
             _chain(e, reader, lines, done)
-    for reader, _ in found:
-        _add(lines, e[reader.name].at(reader.index).equation, say("forward", e.lang))
+    for reader, _ in shown:
+        _add(lines, _shortened(e[reader.name].at(reader.index).equation), say("forward", e.lang))
     parts, rule = [], []
-    for reader, local in found:
-        arrived = e.delta_name(e.values[reader.name])
-        g = Ref(arrived, reader.index)
+    for reader, local in shown:
+        g = Ref(e.delta_name(e.values[reader.name]), reader.index)
         lines.append(
             Line(f"∂{text(reader)}/∂{text(cell)} = {write(local, text)}", say("local", e.lang))
         )
         rule.append(f"{text(g)}·∂{text(reader)}/∂{text(cell)}")
         parts.append(product((Term(1, (g,)),), local))
     together = joined(parts)
-    lines.append(Line(f"{label} = {' + '.join(rule) or '0'}", say("chain rule", e.lang)))
-    lines.append(Line(f"{label} = {write(together, text)}", say("put in", e.lang)))
+    rest = f" + … ({more})" if more else ""
+    rule_text = " + ".join(rule) or "0"
+    lines.append(Line(f"{label} = {rule_text}{rest}", say("chain rule", e.lang)))
+    lines.append(Line(f"{label} = {write(together, text)}{rest}", say("put in", e.lang)))
     swept = e[name].at(cell.index)
-    if together != swept.formula:
+    if more:
+        lines.append(Line(_shortened(swept.equation), say("swept", e.lang)))
+    elif together != swept.formula:
         value, _ = evaluate(together, e.number)
         equal = abs(float(value) - float(swept.value)) <= swept.tolerance
         lines.append(Line(swept.equation, say("same" if equal else "not the same", e.lang)))
+
+
+def _shortened(equation: str) -> str:
+    """A long sum by its first terms and their number."""
+    parts = equation.split(" + ")
+    if len(parts) <= 4 * _READERS:
+        return equation
+    return " + ".join(parts[:_READERS]) + f" + … ({len(parts) - _READERS})"
 
 
 def _add(lines: list[Line], text: str, reason: str) -> None:

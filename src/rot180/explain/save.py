@@ -21,26 +21,28 @@ _FIGURES = (".svg", ".png", ".pdf")
 _FILMS = (".gif", ".mp4")
 
 
-def save(e: Explanation, path: str | Path) -> Path:
+def save(e: Explanation, path: str | Path, **options: Any) -> Path:
     """See `Explanation.save`."""
     target = Path(path)
     suffix = target.suffix.lower()
     if suffix in _TEXT:
+        if options:
+            raise ArgumentError(f"explain: {suffix} has no options", got=", ".join(options))
         text = _TEXT[suffix](e)
         write_whole(target, lambda part: part.write_text(text + "\n", "utf-8"))
     elif suffix == ".html":
         from rot180.explain.page import render
 
-        page = render(e)
+        page = render(e, **options)
         write_whole(target, lambda part: part.write_text(page, "utf-8"))
     elif suffix in _FIGURES:
         from rot180.explain.figures import draw
 
-        write_whole(target, lambda part: draw(e, part))
+        write_whole(target, lambda part: draw(e, part, **options))
     elif suffix in _FILMS:
         from rot180.explain.figures import animate
 
-        write_whole(target, lambda part: animate(e, part))
+        write_whole(target, lambda part: animate(e, part, **options))
     else:
         known = ", ".join((*_TEXT, ".html", *_FIGURES, *_FILMS))
         raise ArgumentError(

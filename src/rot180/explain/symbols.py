@@ -53,9 +53,10 @@ def to_sympy(
 def _number(s: Any, value: float, exact: bool) -> Any:
     if exact:
         roots = [s.sqrt(2), 1 / s.sqrt(s.pi), s.sqrt(2 / s.pi)]
-        near = Fraction(value).limit_denominator(1000)
-        if float(near) == value:
-            return s.Rational(near.numerator, near.denominator)
+        decimal, near = Fraction(repr(float(value))), Fraction(value).limit_denominator(1000)
+        for fraction in (near, decimal):
+            if float(fraction) == value and fraction.denominator < 10**9:
+                return s.Rational(fraction.numerator, fraction.denominator)
         return s.nsimplify(value, roots, tolerance=1e-15)
     text = write_number(value)
     if "e" in text or "n" in text or "." in text:

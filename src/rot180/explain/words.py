@@ -53,6 +53,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "put in": ("local gradients put in", "代入局部梯度"),
     "same": ("the same, as the sweep reads it", "同一式子，按反向传播的读法"),
     "not the same": ("the sweep reads something ELSE", "反向传播的读法与此不同"),
+    "swept": ("as the sweep reads it", "按反向传播的读法"),
     "numbers": ("numbers put in", "代入数值"),
     "engine": ("the engine's value: equal", "引擎的值：相等"),
     "differs": ("the engine's value: it DIFFERS", "引擎的值：不相等"),
