@@ -290,6 +290,13 @@ class Emitter:
         narrow = value if value.type == typ else self.builder.trunc(value, typ)
         return self.splat(narrow, lanes)
 
+    def whole_number(self, value: Any, dtype: str) -> Any:
+        """An integer of memory as a 64-bit integer of the kernel."""
+        if value.type == I64:
+            return value
+        unsigned = np.dtype(dtype).kind in "ub"
+        return self.builder.zext(value, I64) if unsigned else self.builder.sext(value, I64)
+
     def narrow(self, value: Any, bits: int) -> Any:
         """Integers with the upper bits dropped."""
         lanes = getattr(value.type, "count", 1)

@@ -6,6 +6,7 @@ the order in which they are asked.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -17,7 +18,10 @@ from rot180.jit.direct_weight import DirectWeight
 from rot180.jit.bias import BiasGrad
 from rot180.jit.fuse import Claims, bias_of, is_pool, single_reader
 from rot180.jit.layout import Columns
-from rot180.jit.matvec import MatVec, MatVecInput, MatVecWeight
+from rot180.jit.losses import cross_entropy
+from rot180.jit.matvec import MatVec, MatVecInputGrad, MatVecWeightGrad
+from rot180.jit.mean_pool import GlobalMean, GlobalMeanGrad
+from rot180.jit.norms import batch_norm
 from rot180.jit.pool import MaxPool, MaxPoolGrad
 from rot180.jit.task import Call, Places, Task, Temporary
 
@@ -163,6 +167,24 @@ def linear(claims: Claims, at: int, i: Instruction) -> bool:
     return True
 
 
+def _matrix_vector(
+    output: str, values: dict[str, int], images: int, outputs: int, inputs: int, dtype: str,
+    tail: _Tail,
+) -> list[Call]:  # fmt: skip
+    """A linear layer on few images: lanes are neighbouring features."""
+    x, w, z = (values[name] for name in ("x", "w", "z"))
+    if output == "w":
+        gradient = MatVecWeightGrad(images, inputs, outputs, False, dtype)
+        return [Call(gradient, {"g": z, "x": x, "dw": w}, ("dw",))]
+    if output == "x":
+        back = MatVecInputGrad(images, inputs, outputs, tail.mask is not None, dtype)
+        arrays = {"g": z, "w": w, "dx": x} | ({} if tail.mask is None else {"x": tail.mask})
+        return [Call(back, arrays, ("dx",))]
+    product = MatVec(images, inputs, outputs, tail.bias is not None, tail.relu, dtype)
+    arrays = {"x": x, "w": w, "z": z} | ({} if tail.bias is None else {"bias": tail.bias})
+    return [Call(product, arrays, ("z",))]
+
+
 def channel_sum(claims: Claims, at: int, i: Instruction) -> bool:
     """The gradient of a bias: the sum over everything but axis 1."""
     if not isinstance(i.kind, Form) or i.kind.name != "expand" or i.kind.output != "x":
@@ -238,6 +260,53 @@ def max_pool(claims: Claims, at: int, i: Instruction) -> bool:
     return True
 
 
+def global_mean(claims: Claims, at: int, i: Instruction) -> bool:
+    """The mean over all spatial axes, and its gradient."""
+    if not isinstance(i.kind, Form) or i.kind.name != "sum" or len(i.kind.inputs) != 1:
+        return False
+    program, (given,), made = claims.program, i.kind.inputs, i.kind.result
+    small, large = (made, given) if len(made.shape) == 2 else (given, made)
+    if len(small.shape) != 2 or len(large.shape) < 3 or small.axes != large.axes[:2]:
+        return False
+    share = 1.0 / math.prod(large.shape[2:])
+    dtype = program.value(i.inputs[0]).dtype.name
+    if small is made:
+        scaled = single_reader(claims, i.outputs[0], "mul")
+        if scaled is None or not _scales(claims, scaled[1], i.outputs[0], share):
+            return False
+        x, z = i.inputs[0], scaled[1].outputs[0]
+
+        def lower(where: Places) -> list[Call]:
+            return [Call(GlobalMean(where.planes[x], dtype), {"x": x, "z": z}, ("z",))]
+
+        claims.take([at, scaled[0]], Task("global mean", (x,), (z,), lower))
+        return True
+    before = claims.maker(i.inputs[0])
+    if before is None or not claims.free(before[0]) or claims.only_reader(i.inputs[0]) != at:
+        return False
+    if before[1].kind.name != "mul′":
+        return False
+    g = next((n for n in before[1].inputs if program.value(n).shape == small.shape), None)
+    if g is None or not _scales(claims, before[1], g, share):
+        return False
+    dx = i.outputs[0]
+
+    def lower_gradient(where: Places) -> list[Call]:
+        return [Call(GlobalMeanGrad(where.planes[dx], dtype), {"g": g, "dx": dx}, ("dx",))]
+
+    claims.take([before[0], at], Task("gradient of global mean", (g,), (dx,), lower_gradient))
+    return True
+
+
+def _scales(claims: Claims, i: Instruction, value: int, factor: float) -> bool:
+    """Whether a product is that of a value and this constant."""
+    others = [n for n in i.inputs if n != value]
+    if len(others) != 1 or claims.program.value(others[0]).role != "constant":
+        return False
+    constant = claims.program.constants[others[0]]
+    return constant.size == 1 and bool(constant == constant.dtype.type(factor))
+
+
 def reshaped(claims: Claims, at: int, i: Instruction) -> bool:
     """A reshape that keeps the images apart and finds its cells in order: the same memory."""
     if not isinstance(i.kind, Form) or i.kind.name != "reshape":
@@ -268,5 +337,5 @@ def generic(claims: Claims, at: int, i: Instruction) -> bool:
 
 
 PATTERNS: tuple[Callable[[Claims, int, Instruction], bool], ...] = (
-    max_pool, convolution, linear, channel_sum, reshaped, generic,
+    cross_entropy, batch_norm, global_mean, max_pool, convolution, linear, channel_sum, reshaped, generic,
 )  # fmt: skip

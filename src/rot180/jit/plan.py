@@ -258,7 +258,7 @@ def _placed(
             name = call.arrays[array]
             if isinstance(name, Temporary):
                 buffer = Buffer(name.dtype, name.size * (parts if name.each else 1), -1)
-                name = (name.name, number)
+                name = (name.name, number if name.owner is None else name.owner)
             else:
                 name = aliases.get(name, name) if isinstance(name, int) else name
                 buffer = _buffer_of(program, places, name, outside)

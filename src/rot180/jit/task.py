@@ -31,12 +31,14 @@ class Temporary:
         size: elements; a kernel's "scratch" gets so many for each part.
         dtype: their type.
         each: whether every part has memory of its own.
+        owner: what several tasks call their own: then it lives from the first to the last of them.
     """
 
     name: str
     size: int
     dtype: str
     each: bool = False
+    owner: object = None
 
 
 @dataclass(frozen=True)
