@@ -7,7 +7,7 @@ tested against. Nothing here knows a tensor, a graph or a gradient; importing th
 makes operations run.
 """
 
-from rot180.kernels.choices import choose, give, positions, take
+from rot180.kernels.choices import choose, give, take
 from rot180.kernels.contract import contract
 from rot180.kernels.draw import draw
 from rot180.kernels.pointwise import evaluate, evaluate_into
@@ -20,7 +20,6 @@ __all__ = [
     "evaluate",
     "evaluate_into",
     "give",
-    "positions",
     "reference",
     "take",
 ]

@@ -16,7 +16,7 @@ from rot180.kernels.masks import keep
 from rot180.kernels.strided import empty_in_order
 from rot180.window import Axis
 
-__all__ = ["choose", "give", "positions", "take"]
+__all__ = ["choose", "give", "take"]
 
 Slices = tuple[slice, ...]
 
@@ -218,16 +218,3 @@ def _(choice: Windows, g: Array, record: Array) -> Array:
         else:
             keep(record[there] == tap, g[there], out[here])
     return out
-
-
-def positions(choice: Windows, record: Array) -> Array:
-    """The winners as positions in the source's plane, counted in row-major order (int64)."""
-    axes = choice.window.axes
-    sizes = choice.shape[-len(axes) :]
-    outputs = record.shape[-len(axes) :]
-    taps = np.unravel_index(record.astype(np.int64), choice.window.kernel)
-    flat = np.zeros(record.shape, np.int64)
-    for i, (axis, size, count, tap) in enumerate(zip(axes, sizes, outputs, taps, strict=True)):
-        p = np.arange(count).reshape((count,) + (1,) * (len(axes) - 1 - i))
-        flat = flat * size + (axis.stride * p + axis.dilation * tap - axis.before)
-    return flat

@@ -18,7 +18,7 @@ from rot180.core import ArrayLike, Form, Tensor, apply, declare
 from rot180.errors import ArgumentError, ShapeError
 from rot180.ops.batches import unbatched
 from rot180.ops.family import Member, member
-from rot180.ops.index import getitem
+from rot180.ops.index import getitem, index_select
 from rot180.ops.operands import as_tensor, floating
 from rot180.ops.pool import average, spatial
 from rot180.ops.reduce import amax, argmax, mean
@@ -125,19 +125,19 @@ def _adaptive_max_pool(
     outputs = _adaptive_sizes(what, output_size, sizes)
     cells, places = [], []
     spans = (_spans(h, p) for h, p in zip(sizes, outputs, strict=True))
+    plane = np.arange(math.prod(sizes)).reshape(sizes)
     for box in itertools.product(*spans):
-        part = getitem(x, (Ellipsis, *(slice(*span) for span in box)))
+        inside = tuple(slice(*span) for span in box)
+        part = getitem(x, (Ellipsis, *inside))
         flat = reshape(part, (*x.shape[:2], math.prod(part.shape[2:])))
         cells.append(amax(flat, -1))
-        inner = np.unravel_index(argmax(flat, -1).data, part.shape[2:])
-        starts = [start for start, _ in box]
-        at = tuple(i + start for i, start in zip(inner, starts, strict=True))
-        places.append(np.ravel_multi_index(at, sizes))
+        if return_indices:
+            places.append(index_select(plane[inside].reshape(-1), 0, argmax(flat, -1)))
     shape = (*x.shape[:2], *outputs)
     values = unbatched(reshape(stack(cells, -1), shape), added)
     if not return_indices:
         return values
-    return values, unbatched(Tensor(np.stack(places, -1).reshape(shape)), added)
+    return values, unbatched(reshape(stack(places, -1), shape), added)
 
 
 adaptive_max_pool1d = member(_adaptive_max_pool, "adaptive_max_pool1d", 1)

@@ -10,21 +10,27 @@ import numpy as np
 from rot180.core import (
     Affine,
     Along,
+    Array,
     ArrayLike,
     Cells,
     Form,
+    Map,
     Operand,
     Rows,
+    Symbol,
     Take,
     Tensor,
     apply,
     define_method,
+    look,
+    pointwise,
 )
+from rot180.core import expression as e
 from rot180.core.modes import state
 from rot180.errors import ArgumentError, GraphError, ShapeError
-from rot180.ops.operands import as_tensor, normal_axis, require_integers
+from rot180.ops.operands import as_tensor, cast, normal_axis, require_integers
 from rot180.ops.registry import operation
-from rot180.ops.shape import cat
+from rot180.ops.shape import cat, reshape
 
 __all__ = ["embedding", "getitem", "index_select", "one_hot", "take_along_axis"]
 
@@ -43,7 +49,11 @@ def getitem(input: ArrayLike, key: Any) -> Tensor:
         ShapeError: out of range, or more indices than axes.
     """
     x = as_tensor(input)
-    keys = tuple(_plain(k) for k in (key if isinstance(key, tuple) else (key,)))
+    given = key if isinstance(key, tuple) else (key,)
+    rows = _traced_rows(given)
+    if rows is not None:
+        return _select(x, normal_axis(len(given) - 1, x.ndim, "getitem"), rows, "getitem")
+    keys = tuple(map(_plain, given))
     steps = _basic(keys, x.shape)
     if steps is not None:
         return apply(_slice_form(x.shape, steps), x)
@@ -53,6 +63,15 @@ def getitem(input: ArrayLike, key: Any) -> Tensor:
     except IndexError as problem:
         raise ShapeError(f"getitem: {problem}", got=f"shape {x.shape}") from None
     return apply(Take("getitem", Cells(x.shape)), x, Tensor(np.asarray(cells)))
+
+
+def _traced_rows(keys: tuple[Any, ...]) -> Tensor | None:
+    """While tracing: an integer tensor as the last key behind full slices, which chooses rows."""
+    *before, last = keys
+    if not isinstance(last, Tensor) or not isinstance(last.data, Symbol):
+        return None
+    whole = all(isinstance(k, slice) and k == slice(None) for k in before)
+    return last if whole and last.dtype.kind in "iu" else None
 
 
 def _plain(key: Any) -> Any:
@@ -157,15 +176,26 @@ def take_along_axis(input: ArrayLike, indices: ArrayLike, axis: int) -> Tensor:
             expected=str(x.shape),
             got=str(index.shape),
         )
-    data = _in_range(index.data, x.shape[at], "take_along_axis")
-    return apply(Take("take_along_axis", Along(x.shape, at)), x, Tensor(data))
+    from_front = _from_front(index, x.shape[at], "take_along_axis")
+    return apply(Take("take_along_axis", Along(x.shape, at)), x, from_front)
 
 
-def _in_range(index: np.ndarray[Any, Any], size: int, what: str) -> np.ndarray[Any, Any]:
-    if index.size and (index.min() < -size or index.max() >= size):
-        bad = index[(index < -size) | (index >= size)].flat[0]
-        raise ShapeError(f"{what}: index out of range", expected=f"0 to {size - 1}", got=str(bad))
-    return np.where(index < 0, index + size, index).astype(np.int64)
+def _from_front(index: Tensor, size: int, what: str) -> Tensor:
+    """Indices in range, counted from the front: those below 0 count from the end."""
+    look(functools.partial(_require_range, what, -size, size), index)
+    wide = cast(index, np.dtype(np.int64))
+    return wide if index.dtype.kind == "u" else apply(_wrapping(size), wide)
+
+
+@functools.lru_cache(maxsize=256)
+def _wrapping(size: int) -> Map:
+    return pointwise("index", lambda i: e.where(i < 0, i + size, i))
+
+
+def _require_range(what: str, low: int, high: int, index: Array) -> None:
+    if index.size and (index.min() < low or index.max() >= high):
+        bad = index[(index < low) | (index >= high)].flat[0]
+        raise ShapeError(f"{what}: index out of range", expected=f"0 to {high - 1}", got=str(bad))
 
 
 @operation
@@ -174,8 +204,11 @@ def index_select(input: ArrayLike, axis: int, indices: ArrayLike) -> Tensor:
     x = as_tensor(input)
     at = normal_axis(axis, x.ndim, "index_select")
     index = require_integers(as_tensor(indices), "index_select")
-    data = _in_range(index.data, x.shape[at], "index_select")
-    return apply(Take("index_select", Rows(x.shape, at)), x, Tensor(data))
+    return _select(x, at, index, "index_select")
+
+
+def _select(x: Tensor, axis: int, index: Tensor, what: str) -> Tensor:
+    return apply(Take(what, Rows(x.shape, axis)), x, _from_front(index, x.shape[axis], what))
 
 
 @operation
@@ -192,11 +225,7 @@ def embedding(input: ArrayLike, weight: ArrayLike, padding_idx: int | None = Non
     """
     index, w = require_integers(as_tensor(input), "embedding"), as_tensor(weight)
     count = w.shape[0]
-    if index.size and (index.data.min() < 0 or index.data.max() >= count):
-        bad = index.data[(index.data < 0) | (index.data >= count)].flat[0]
-        raise ShapeError(
-            "embedding: index out of range", expected=f"0 to {count - 1}", got=str(bad)
-        )
+    look(functools.partial(_require_range, "embedding", 0, count), index)
     if padding_idx is not None:
         row = normal_axis(padding_idx, count, "embedding padding_idx")
         w = cat([w[:row], w[row : row + 1].detach(), w[row + 1 :]])
@@ -211,10 +240,17 @@ def one_hot(input: ArrayLike, num_classes: int = -1) -> Tensor:
         input: integers from 0.
         num_classes: size of the new axis; -1 means the largest index + 1.
     """
-    index = require_integers(as_tensor(input), "one_hot").data
-    count = (int(index.max()) + 1 if index.size else 0) if num_classes == -1 else num_classes
+    index = require_integers(as_tensor(input), "one_hot")
+    count = num_classes
+    if num_classes == -1:
+        count = int(index.data.max()) + 1 if index.size else 0
+    look(functools.partial(_require_one_hot, count), index)
+    column = reshape(index, (*index.shape, 1))
+    return cast(column == Tensor(np.arange(count, dtype=index.dtype)), np.dtype(np.int64))
+
+
+def _require_one_hot(count: int, index: Array) -> None:
     if index.size and (index.min() < 0 or index.max() >= count):
         raise ArgumentError(
             "one_hot: index out of range", expected=f"0 to {count - 1}", got=str(index.max())
         )
-    return Tensor((index[..., None] == np.arange(count)).astype(np.int64))

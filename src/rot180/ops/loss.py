@@ -131,8 +131,9 @@ def _pick(
 ) -> tuple[Tensor, Tensor]:
     """The cells x[y], and the weight of each target (0 where it is ignored)."""
     look(functools.partial(_require_classes, what, classes, ignore_index), y)
+    y = cast(y, np.dtype(np.int64))
     counted = y != ignore_index
-    index = cast(ew.where(counted, y, 0), np.dtype(np.int64))
+    index = ew.where(counted, y, 0)
     at = reshape(index, (index.shape[0], 1, *index.shape[1:]))
     picked = reshape(apply(Take("pick", Along(x.shape, 1)), x, at), y.shape)
     share = cast(counted, x.dtype)
@@ -192,7 +193,8 @@ def cross_entropy(
     picked, share = _pick(logp, y, weight, ignore_index, classes, what)
     loss = ew.neg(picked * share)
     if label_smoothing:
-        counted = reshape(y != ignore_index, (y.shape[0], 1, *y.shape[1:]))
+        counted = cast(y, np.dtype(np.int64)) != ignore_index
+        counted = reshape(counted, (y.shape[0], 1, *y.shape[1:]))
         factors = _class_weights(weight, x, what)
         spread = ew.neg(sum(ew.where(counted, logp * factors, 0.0), 1))
         loss = loss * (1.0 - label_smoothing) + spread * (label_smoothing / classes)

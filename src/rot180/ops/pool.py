@@ -17,6 +17,7 @@ from rot180.core import (
     Along,
     ArrayLike,
     Form,
+    Rows,
     Select,
     Take,
     Tensor,
@@ -26,7 +27,6 @@ from rot180.core import (
     declare,
 )
 from rot180.errors import ArgumentError, ShapeError
-from rot180.kernels import positions
 from rot180.ops.batches import batched, unbatched
 from rot180.ops.conv import window_loops, window_sizes
 from rot180.ops.elementwise import where
@@ -112,8 +112,23 @@ def _max_pool(
     values, record = choose(Select(what, choice), x)
     if not return_indices:
         return unbatched(values, added)
-    indices = Tensor(positions(choice, record.data))
+    first, step = _origins(choice, values.shape)
+    indices = apply(Take(what, Rows(step.shape, 0)), step, record) + first
     return unbatched(values, added), unbatched(indices, added)
+
+
+@functools.lru_cache(maxsize=256)
+def _origins(choice: Windows, shape: Shape) -> tuple[Tensor, Tensor]:
+    """Where the first tap of each window lies in the source's plane, and how far on each tap is."""
+    kernel, sizes = choice.window.kernel, choice.shape[2:]
+    strides = [math.prod(sizes[i + 1 :]) for i in range(len(sizes))]
+    first, step = np.zeros(shape[2:], np.int64), np.zeros(kernel, np.int64)
+    for i, (axis, stride) in enumerate(zip(choice.window.axes, strides, strict=True)):
+        alone = [-1 if j == i else 1 for j in range(len(sizes))]
+        p, r = np.arange(shape[2 + i]), np.arange(kernel[i])
+        first += np.reshape(stride * (axis.stride * p - axis.before), alone)
+        step += np.reshape(stride * axis.dilation * r, alone)
+    return Tensor(first), Tensor(step.reshape(-1))
 
 
 max_pool = member(_max_pool, "max_pool")
