@@ -250,4 +250,4 @@ def run_into(
         scratch: gives memory of the shape and type of `out` for each of the numbers from 0.
         arrays: the inputs, of the shape of `out`, or numbers.
     """
-    raise NotImplementedError(f"no kernel for {type(kind).__name__} {np.shape(arrays)}")
+    raise NotImplementedError(f"no kernel for {type(kind).__name__}")

@@ -403,7 +403,7 @@ def tensor(
     elif isinstance(data, np.ndarray | np.generic):
         array = np.asarray(data)
     elif isinstance(data, Symbol):
-        array = data
+        array = data  # type: ignore[assignment]  # it stands for an array
     elif hasattr(data, "__dlpack__"):
         array = np.from_dlpack(data)
     else:

@@ -19,7 +19,7 @@ _MASK = (1 << 64) - 1
 @functools.cache
 def _steps() -> Array:
     """(i + 1) · step for the cells of a block."""
-    return np.arange(1, _BLOCK + 1, dtype=np.uint64) * np.uint64(_STEP)
+    return np.asarray(np.arange(1, _BLOCK + 1, dtype=np.uint64) * np.uint64(_STEP))
 
 
 @run.register

@@ -6,6 +6,7 @@ them, so no gradient is written here. Argument order, names and defaults are PyT
 Layers, parameters and training do not belong here.
 """
 
+import rot180.kernels  # noqa: F401  # it makes operations run
 from rot180.ops.adaptive import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,

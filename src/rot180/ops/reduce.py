@@ -269,6 +269,7 @@ def min(
 
 def _position(x: Tensor, axis: int | None, keep: bool, what: str, largest: bool) -> Tensor:
     """The record of the choice of a largest or smallest cell; without axis, in the flat order."""
+    shape: tuple[int, ...]
     if axis is None:
         _require_cells(x, tuple(range(x.ndim)), what)
         source, at, shape = reshape(x.detach(), (x.size,)), 0, ()
