@@ -11,17 +11,42 @@ from rot180.check.diagnosis import Diagnosis, Finding, Question
 from rot180.check.discriminate import DiscriminatingShape, discriminating_shape
 from rot180.check.gradient_check import GradientCheck, InputCheck
 from rot180.check.gradients import gradients
+from rot180.check.identify import Convention, Identification, identify
+from rot180.check.shapes import (
+    DivisorMap,
+    OutputPadding,
+    OverlapMap,
+    PaddingRule,
+    divisors,
+    output_paddings,
+    overlap,
+    padding_rules,
+)
+from rot180.check.strength import Strength, strength
 
 __all__ = [
     "AdjointCheck",
+    "Convention",
     "Diagnosis",
     "DiscriminatingShape",
+    "DivisorMap",
     "Finding",
     "GradientCheck",
+    "Identification",
     "InputCheck",
+    "OutputPadding",
+    "OverlapMap",
+    "PaddingRule",
     "Question",
+    "Strength",
     "adjoint",
     "diagnose",
     "discriminating_shape",
+    "divisors",
     "gradients",
+    "identify",
+    "output_paddings",
+    "overlap",
+    "padding_rules",
+    "strength",
 ]

@@ -12,7 +12,7 @@ import numpy as np
 from rot180.check.adapters import run_code
 from rot180.check.catalogue import Family, Trial, family_of
 from rot180.check.diagnosis import Diagnosis, Finding, Question, algebra_lines
-from rot180.check.discriminate import collisions, trial_case
+from rot180.check.discriminate import applies, collisions, trial_case
 from rot180.check.mistake import Case
 from rot180.check.noise import require_finite, require_shape, spacing
 from rot180.check.search import Explanation, Search
@@ -322,7 +322,7 @@ def _chosen(
         missed = 0
         for gradient, _ in family.gradients:
             if gradient in case.answers:
-                singles = [(m,) for m in family.mistakes_of(gradient)]
+                singles = [(m,) for m in family.mistakes_of(gradient) if applies(m, case)]
                 pairs, hidden = collisions(case, gradient, singles)
                 missed += len(pairs) + 10 * len(hidden)  # what does not show is missed for good
         if best is None or missed < best[0]:

@@ -16,7 +16,14 @@ from rot180.check.search import variants
 from rot180.core import Array
 from rot180.errors import ArgumentError, Rot180Error
 
-__all__ = ["DiscriminatingShape", "collisions", "discriminating_shape", "made_by", "trial_case"]
+__all__ = [
+    "DiscriminatingShape",
+    "applies",
+    "collisions",
+    "discriminating_shape",
+    "made_by",
+    "trial_case",
+]
 
 Mistakes = tuple[Mistake, ...]
 
@@ -172,6 +179,8 @@ def discriminating_shape(operation: str) -> DiscriminatingShape:
         ArgumentError: an operation without a catalogue.
 
     >>> print(discriminating_shape("linear"))
+    linear: x (3, 4), w (4, 4), b (4,)
+      tells 22 mistakes from each other and from right
     """
     return _discriminating(operation)
 
@@ -190,7 +199,7 @@ def _discriminating(operation: str) -> DiscriminatingShape:
         if best is not None and len(_unchanged(family, case)) >= best[0]:
             continue
         for gradient, _ in family.gradients:
-            candidates = [(m,) for m in family.mistakes_of(gradient) if _applies(m, case)]
+            candidates = [(m,) for m in family.mistakes_of(gradient) if applies(m, case)]
             if gradient in case.answers:
                 pairs, unseen = collisions(case, gradient, candidates)
                 confused |= pairs
@@ -220,11 +229,15 @@ def _unchanged(family: Family, case: Case) -> set[str]:
         m.name
         for m in family.mistakes
         if m.changes is not None
-        and _applies(m, case)
+        and applies(m, case)
         and all(right.changed(**change) == right for change in m.changes(case))
     }
 
 
-def _applies(mistake: Mistake, case: Case) -> bool:
-    """Whether an entry belongs to an operation of this rank at all."""
-    return mistake.ranks is None or case.reading is None or case.reading.rank in mistake.ranks
+def applies(mistake: Mistake, case: Case) -> bool:
+    """Whether an entry belongs to this operation: its rank, the counts it needs, its arrays."""
+    if mistake.factor is not None:
+        return mistake.factor(case) is not None
+    if mistake.changes is not None:
+        return mistake.ranks is None or case.relation.rank in mistake.ranks
+    return next(variants(case, mistake), None) is not None

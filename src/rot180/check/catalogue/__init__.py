@@ -1,12 +1,21 @@
 """The catalogue: every known mistake, by operation, as data. Nothing is compared here."""
 
 from rot180.check.catalogue.family import Family, Trial
+from rot180.check.catalogue.linear import LINEAR, MATMUL
+from rot180.check.catalogue.losses import BINARY, CROSS_ENTROPY, SOFTMAX, SQUARED
+from rot180.check.catalogue.norms import BATCH_NORM
+from rot180.check.catalogue.others import BROADCAST, JOIN, NORM, REDUCE, ROWS
+from rot180.check.catalogue.pointwise import POINTWISE
+from rot180.check.catalogue.pools import MAX_POOLS, MEAN_POOLS
 from rot180.check.catalogue.windowed import CONVOLUTIONS, TRANSPOSED_CONVOLUTIONS
 from rot180.errors import ArgumentError
 
 __all__ = ["FAMILIES", "Family", "Trial", "family_of"]
 
-FAMILIES: tuple[Family, ...] = (CONVOLUTIONS, TRANSPOSED_CONVOLUTIONS)
+FAMILIES: tuple[Family, ...] = (
+    CONVOLUTIONS, TRANSPOSED_CONVOLUTIONS, MAX_POOLS, MEAN_POOLS, LINEAR, POINTWISE, CROSS_ENTROPY,
+    BINARY, SQUARED, SOFTMAX, BATCH_NORM, MATMUL, BROADCAST, REDUCE, NORM, ROWS, JOIN,
+)  # fmt: skip
 """All families of operations."""
 
 
