@@ -20,19 +20,23 @@ class Symbol:
 
     Attributes:
         number: the value of the program that it stands for.
+        trace: tells the symbols of one trace from those of another.
         shape: size of every axis.
         dtype: data type of the array.
         base: None: it shows no cells of another array.
     """
 
-    __slots__ = ("dtype", "number", "shape")
+    __slots__ = ("dtype", "number", "shape", "trace")
 
     base = None
 
-    def __init__(self, number: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    def __init__(
+        self, number: int, shape: tuple[int, ...], dtype: np.dtype[Any], trace: object
+    ) -> None:
         self.number = number
         self.shape = shape
         self.dtype = dtype
+        self.trace = trace
 
     @property
     def ndim(self) -> int:

@@ -57,6 +57,7 @@ class Tracer:
 
     def __init__(self) -> None:
         self.phase = "forward"
+        self._trace = object()
         self._values: list[Value] = []
         self._instructions: list[Instruction] = []
         self._scopes: list[Scope] = []
@@ -140,7 +141,7 @@ class Tracer:
 
     def _new(self, spec: Spec, role: str, name: str = "") -> Symbol:
         self._values.append(Value(len(self._values), spec, role, name))
-        return Symbol(len(self._values) - 1, spec.shape, spec.dtype)
+        return Symbol(len(self._values) - 1, spec.shape, spec.dtype, self._trace)
 
     # Operations
 
@@ -184,14 +185,15 @@ class Tracer:
         return known
 
     def _own(self, symbol: Symbol) -> int:
-        number = symbol.number
-        if number >= len(self._values) or self._values[number].spec != (symbol.shape, symbol.dtype):
+        if symbol.trace is not self._trace:
+            line = users_line()
+            rule = "keep nothing of a forward pass for the next one"
             raise TraceError(
                 "tracing: a value of another trace",
                 got=str(symbol),
-                rule="keep nothing of a forward pass for the next one",
+                rule=f"{rule}; used at {line}" if line else rule,
             )
-        return number
+        return symbol.number
 
     def _refuse_stranger(self, t: Tensor) -> None:
         if t.requires_grad and t.is_leaf and not isinstance(t.data, Symbol):
@@ -225,7 +227,7 @@ class Tracer:
                 f"tracing: write to {self._values[place].name}", expected=str(wanted), got=str(spec)
             )
         self._writes[place] = number
-        target.data = Symbol(number, spec.shape, spec.dtype)  # type: ignore[assignment]
+        target.data = Symbol(number, *spec, self._trace)  # type: ignore[assignment]
 
     def look(self, test: Callable[..., None], tensors: Sequence[Tensor], essential: bool) -> None:
         """Test values before every step; see `core.look`."""
