@@ -150,6 +150,7 @@ def choose(g: Geometry, output: str, planes: Planes, places: Places) -> tuple[in
 def lower_conv(
     g: Geometry, output: str, values: dict[str, int], dtype: str, places: Places, *,
     bias: int | None = None, relu: bool = False, mask: int | None = None,
+    plus: int | None = None,
 ) -> tuple[list[Call], str]:  # fmt: skip
     """The calls for a form read for one operand.
 
@@ -162,6 +163,7 @@ def lower_conv(
         bias: a value with a number for each channel of the output.
         relu: keep the positive part only.
         mask: the result of a ReLU: 0 where it is not positive.
+        plus: a value that is added.
 
     Returns:
         The calls, and the reason for the choice.
@@ -176,7 +178,10 @@ def lower_conv(
         arrays["bias"] = bias
     if mask is not None:
         arrays["mask"] = mask
-    tail = (bias is not None, relu, None if mask is None else places.planes[mask], dtype)
+    if plus is not None:
+        arrays["plus"] = plus
+    masks, addend = (None if n is None else places.planes[n] for n in (mask, plus))
+    tail = (bias is not None, relu, masks, addend, dtype)
     by_filter, by_channel, by_group = g.weight
     if tile:
         inputs, outputs = (g.channels, g.filters) if output == "z" else (g.filters, g.channels)

@@ -87,7 +87,8 @@ class Direct:
         phases: the output cells.
         bias: add a number for each filter.
         relu: keep the positive part only.
-        mask: where the result of a ReLU lies (laid out for z's cells): 0 where it is not positive.
+        mask: where the result of a ReLU lies, for z's cells: 0 where it is not positive.
+        plus: where something that is added lies, for z's cells (before ReLU and mask).
     """
 
     x: Planes
@@ -99,12 +100,14 @@ class Direct:
     bias: bool = False
     relu: bool = False
     mask: Planes | None = None
+    plus: Planes | None = None
     dtype: str = "float32"
 
     @property
     def arrays(self) -> tuple[str, ...]:
         """Names of the arrays, in the order of the kernel's table."""
-        tail = [*(("bias",) if self.bias else ()), *(("mask",) if self.mask else ())]
+        tail = [*(("bias",) if self.bias else ()), *(("plus",) if self.plus else ())]
+        tail += ["mask"] if self.mask else []
         return ("x", "w", *tail, "z")
 
     def emit(self, name: str, target: Target) -> Any:
@@ -207,7 +210,7 @@ class Direct:
         block, group, cells, o = place
         filters = self.z.channels // self.groups
         corners = {}
-        for array, planes in (("z", self.z), ("mask", self.mask)):
+        for array, planes in (("z", self.z), ("mask", self.mask), ("plus", self.plus)):
             if planes is not None:
                 steps = zip(cells, phase.step, planes.steps, strict=False)
                 corners[array] = k.at(
@@ -230,6 +233,8 @@ class Direct:
                 if self.bias:
                     bias = k.load("bias", k.at((group, filters), o, a), 1)
                     value = k.add(value, k.splat(bias, lanes))
+                if self.plus is not None:
+                    value = k.add(value, k.gather("plus", *where("plus", self.plus, a, start), lanes))
                 if self.relu:
                     value = k.relu(value)
                 if self.mask is not None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from rot180.core.program import Instruction
-from rot180.jit.cross_entropy import CrossEntropy
 from rot180.jit.fuse import Claims
+from rot180.jit.loss import CrossEntropy
 from rot180.jit.task import Call, Places, Task, Temporary
 
 __all__ = ["cross_entropy"]
@@ -27,7 +27,7 @@ def cross_entropy(claims: Claims, at: int, i: Instruction) -> bool:
     if logits is None or y is None or reduction not in ("mean", "sum"):
         return False
     x, t = program.value(logits), program.value(y)
-    if len(x.shape) != 2 or t.dtype.kind not in "iu" or scope.input("weight") is not None:
+    if len(x.shape) != 2 or t.dtype != np.int64:
         return False
     if not isinstance(settings.get("label_smoothing"), float | int):
         return False
@@ -46,20 +46,20 @@ def cross_entropy(claims: Claims, at: int, i: Instruction) -> bool:
     if len(seen) > 1 or (gradient is not None and program.value(gradient).shape != x.shape):
         return False
 
+    weight = scope.input("weight")
+
     def lower(where: Places) -> list[Call]:
-        planes = where.planes[logits]
         kernel = CrossEntropy(
-            planes, None if gradient is None else where.planes[gradient],
-            int(settings["ignore_index"]), float(settings["label_smoothing"]), reduction == "mean",
-            t.dtype.name, x.dtype.name,
+            where.planes[logits], reduction == "mean", weight is not None,
+            int(settings["ignore_index"]), float(settings["label_smoothing"]),
+            gradient is not None, dtype=x.dtype.name,
         )  # fmt: skip
-        targets = Temporary("targets", planes.blocks * planes.block, "int64")
-        arrays = {"x": logits, "y": y, "loss": loss, "targets": targets}
-        arrays |= {} if gradient is None else {"g": gradient}
-        return [Call(kernel, arrays, ("loss", "g", "targets"), small=True)]
+        arrays = {"x": logits, "target": y, "loss": loss, "dx": gradient, "weight": weight}
+        return [Call(kernel, {n: a for n, a in arrays.items() if a is not None}, ("loss", "dx"), small=True)]
 
     writes = (loss,) if gradient is None else (loss, gradient)
-    claims.take(within, Task("softmax + cross-entropy", (logits, y), writes, lower))
+    reads = (logits, y) if weight is None else (logits, y, weight)
+    claims.take(within, Task("softmax + cross-entropy", reads, writes, lower))
     return True
 
 

@@ -20,10 +20,12 @@ from rot180.jit.fuse import Claims, bias_of, is_pool, single_reader
 from rot180.jit.layout import Columns
 from rot180.jit.losses import cross_entropy
 from rot180.jit.matvec import MatVec, MatVecInputGrad, MatVecWeightGrad
-from rot180.jit.mean_pool import GlobalMean, GlobalMeanGrad
+from rot180.jit.mean_pool import GlobalMean, GlobalMeanGrad, MeanPool, MeanPoolGrad
+from rot180.jit.moves import update
 from rot180.jit.norms import batch_norm
 from rot180.jit.pool import MaxPool, MaxPoolGrad
 from rot180.jit.task import Call, Places, Task, Temporary
+from rot180.window import Window
 
 __all__ = ["PATTERNS"]
 
@@ -40,7 +42,7 @@ def convolution(claims: Claims, at: int, i: Instruction) -> bool:
     values[form.output] = i.outputs[0]
     tail = _Tail([at], values[form.output])
     if form.output != "w":
-        tail = _tail(claims, at, values[form.output], form.output == "x")
+        tail = _tail(claims, at, values[form.output], form.output == "x", sums=True)
         values[form.output] = tail.result
     needs = {values[name]: zeros for name, zeros in halo(g, form.output).items()}
     made = values[form.output]
@@ -48,7 +50,8 @@ def convolution(claims: Claims, at: int, i: Instruction) -> bool:
 
     def lower(where: Places) -> list[Call]:
         calls, task.why = lower_conv(
-            g, form.output, values, dtype, where, bias=tail.bias, relu=tail.relu, mask=tail.mask
+            g, form.output, values, dtype, where, bias=tail.bias, relu=tail.relu, mask=tail.mask,
+            plus=tail.plus,
         )
         return calls
 
@@ -68,6 +71,7 @@ class _Tail:
         bias: a vector laid along the channels.
         relu: whether there is a ReLU.
         mask: the result of an earlier ReLU, whose gradient this is.
+        plus: another value that is added: a residual, or the gradient of another path.
     """
 
     places: list[int]
@@ -75,24 +79,33 @@ class _Tail:
     bias: int | None = None
     relu: bool = False
     mask: int | None = None
+    plus: int | None = None
 
     @property
     def reads(self) -> tuple[int, ...]:
         """The values that the tail reads."""
-        return tuple(n for n in (self.bias, self.mask) if n is not None)
+        return tuple(n for n in (self.bias, self.plus, self.mask) if n is not None)
 
     def __str__(self) -> str:
         words = [("bias", self.bias is not None), ("relu", self.relu), ("mask", self.mask is not None)]
+        words.insert(1, ("sum", self.plus is not None))
         return "".join(f" + {word}" for word, there in words if there)
 
 
-def _tail(claims: Claims, at: int, result: int, masks: bool) -> _Tail:
+def _tail(claims: Claims, at: int, result: int, masks: bool, sums: bool = False) -> _Tail:
     """The bias and the ReLU (or the gradient of one) behind a linear operation."""
     tail = _Tail([at], result)
     biased = bias_of(claims, result)
     if biased is not None:
         more, tail.result, tail.bias = biased
         tail.places += more
+    added = single_reader(claims, tail.result, "add") if sums else None
+    if added is not None:
+        others = [n for n in added[1].inputs if n != tail.result]
+        shape = claims.program.value(tail.result).shape
+        if len(others) == 1 and claims.program.value(others[0]).shape == shape:
+            tail.places.append(added[0])
+            tail.result, tail.plus = added[1].outputs[0], others[0]
     rectified = single_reader(claims, tail.result, "relu")
     masked = single_reader(claims, tail.result, "relu′") if masks else None
     if rectified is not None:
@@ -150,7 +163,7 @@ def linear(claims: Claims, at: int, i: Instruction) -> bool:
         phase = Phase((Taps(1),), (0,), (1,), (given.blocks,))
         mask = None if tail.mask is None else Columns(where.planes[tail.mask])
         direct = Direct(
-            source, goal, 1, steps, (1,), (phase,), tail.bias is not None, tail.relu, mask, dtype  # type: ignore[arg-type]
+            source, goal, 1, steps, (1,), (phase,), tail.bias is not None, tail.relu, mask, None, dtype  # type: ignore[arg-type]
         )
         arrays = {
             "x": values["x" if form.output == "z" else "z"],
@@ -199,6 +212,39 @@ def channel_sum(claims: Claims, at: int, i: Instruction) -> bool:
         return [Call(kernel, {"g": i.inputs[0], "db": i.outputs[0]}, ("db",))]
 
     claims.take([at], Task("bias gradient", i.inputs, i.outputs, lower))
+    return True
+
+
+def mean_pool(claims: Claims, at: int, i: Instruction) -> bool:
+    """A mean pool, and its gradient; over the whole plane, one number for each channel."""
+    if not isinstance(i.kind, Form) or i.kind.name != "avg_pool" or i.kind.output == "d":
+        return False
+    form, program = i.kind, claims.program
+    values = dict(zip((o.name for o in form.inputs), i.inputs, strict=True))
+    values[form.output] = i.outputs[0]
+    shapes = {o.name: o.shape for o in form.operands}
+    axes = next(o for o in form.operands if o.name == "x").axes[2:]
+    kernel, stride, padding = [], [], []
+    for number, (axis, size, count) in enumerate(zip(axes, shapes["x"][2:], shapes["z"][2:], strict=True)):
+        taps, step = form.extents[f"r{number}"], dict(axis.terms).get(f"p{number}", 1)
+        kernel.append(taps)
+        stride.append(step)
+        padding.append((-axis.constant, (count - 1) * step + taps + axis.constant - size))
+    window = Window.of(tuple(kernel), tuple(stride), tuple(padding))
+    dtype = program.value(i.inputs[0]).dtype.name
+    forward = form.output == "z"
+
+    def lower(where: Places) -> list[Call]:
+        x, z = (where.planes[values[name]] for name in ("x", "z"))
+        if forward:
+            arrays = {"x": values["x"], "d": values["d"], "z": values["z"]}
+            return [Call(MeanPool(window, x, z, dtype), arrays, ("z",))]
+        arrays = {"g": values["z"], "d": values["d"], "dx": values["x"]}
+        return [Call(MeanPoolGrad(window, x, z, dtype), arrays, ("dx",))]
+
+    title = f"mean pool {'×'.join(map(str, kernel))}"
+    title = title if forward else f"gradient of {title}"
+    claims.take([at], Task(title, i.inputs, i.outputs, lower))
     return True
 
 
@@ -337,5 +383,6 @@ def generic(claims: Claims, at: int, i: Instruction) -> bool:
 
 
 PATTERNS: tuple[Callable[[Claims, int, Instruction], bool], ...] = (
-    cross_entropy, batch_norm, global_mean, max_pool, convolution, linear, channel_sum, reshaped, generic,
+    update, cross_entropy, batch_norm, global_mean, max_pool, mean_pool, convolution, linear,
+    channel_sum, reshaped, generic,
 )  # fmt: skip

@@ -92,6 +92,7 @@ class Correlate:
         bias: add a bias for each output channel.
         relu: keep the positive part only.
         mask: where the result of a ReLU lies, for z's cells: 0 where it is not positive.
+        plus: where something that is added lies, for z's cells (before ReLU and mask).
     """
 
     tile: int
@@ -101,12 +102,14 @@ class Correlate:
     bias: bool = False
     relu: bool = False
     mask: Planes | None = None
+    plus: Planes | None = None
     dtype: str = "float32"
 
     @property
     def arrays(self) -> tuple[str, ...]:
         """Names of the arrays, in the order of the kernel's table."""
-        tail = [*(("bias",) if self.bias else ()), *(("mask",) if self.mask else ())]
+        tail = [*(("bias",) if self.bias else ()), *(("plus",) if self.plus else ())]
+        tail += ["mask"] if self.mask else []
         return ("x", "u", *tail, "z", "scratch")
 
     @property
@@ -223,7 +226,7 @@ class Correlate:
                     (column, self.tile * planes.steps[1]),
                     planes.origin(),
                 )
-                for array, planes in (("z", z), ("mask", self.mask))
+                for array, planes in (("z", z), ("mask", self.mask), ("plus", self.plus))
                 if planes is not None
             }
             with k.loop(0, z.channels) as o:
@@ -243,8 +246,6 @@ class Correlate:
                     for b, value in enumerate(values):
                         if bias is not None:
                             value = k.add(value, bias)
-                        if self.relu:
-                            value = k.relu(value)
                         with k.all_below(self._overhang(row, column, a, b)):
                             self._write(k, value, corners, o, a, b)
 
@@ -264,6 +265,10 @@ class Correlate:
             inside = a * planes.steps[0] + b * planes.steps[1]
             return k.at(corners[array], (o, planes.plane), inside)
 
+        if self.plus is not None:
+            value = k.add(value, k.load("plus", where("plus", self.plus)))
+        if self.relu:
+            value = k.relu(value)
         if self.mask is not None:
             value = k.masked(value, k.load("mask", where("mask", self.mask)))
         k.store(value, "z", where("z", self.z))
