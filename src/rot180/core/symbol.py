@@ -10,7 +10,7 @@ import numpy as np
 from rot180.core.lines import users_line
 from rot180.errors import TraceError
 
-__all__ = ["Symbol"]
+__all__ = ["Symbol", "as_symbol"]
 
 
 class Symbol:
@@ -64,6 +64,11 @@ class Symbol:
         if name.startswith("__"):  # protocols ask this way whether they are spoken
             raise AttributeError(name)
         self.refuse(f".{name}", "compute with tensors and operations of rot180")
+
+
+def as_symbol(data: object) -> Symbol | None:
+    """The symbol where the data of a tensor is one, None for an array."""
+    return data if isinstance(data, Symbol) else None
 
 
 def _refusing(what: str, rule: str) -> Any:

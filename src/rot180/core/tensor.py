@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rot180.core.modes import state
-from rot180.core.symbol import Symbol
+from rot180.core.symbol import Symbol, as_symbol
 from rot180.errors import DTypeError, GraphError, ShapeError
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ class Tensor:
         return self.data.__index__()
 
     def __repr__(self) -> str:
-        if isinstance(self.data, Symbol):
+        if as_symbol(self.data) is not None:
             return f"tensor({self.data!r})"
         inner = np.array2string(self.data, separator=", ", prefix="tensor(", threshold=200)
         words = [inner]

@@ -38,7 +38,7 @@ from rot180.core.lines import users_line
 from rot180.core.modes import state
 from rot180.core.program import Check, Guard, Instruction, Program, Scope, Value
 from rot180.core.results import Spec, results
-from rot180.core.symbol import Symbol
+from rot180.core.symbol import Symbol, as_symbol
 from rot180.core.tensor import Tensor
 from rot180.errors import TraceError
 
@@ -153,7 +153,7 @@ class Tracer:
         """
         for t in inputs:
             self._refuse_stranger(t)
-        if not any(isinstance(t.data, Symbol) for t in inputs):
+        if not any(as_symbol(t.data) is not None for t in inputs):
             specs = [Spec(t.shape, t.dtype) for t in inputs]
             made = results(kind, *specs)
             small = max((t.size for t in inputs), default=0)
@@ -174,8 +174,9 @@ class Tracer:
 
     def number(self, t: Tensor) -> int:
         """The value that a tensor stands for; its array becomes a constant."""
-        if isinstance(t.data, Symbol):
-            return self._own(t.data)
+        symbol = as_symbol(t.data)
+        if symbol is not None:
+            return self._own(symbol)
         known = self._number_of_array.get(id(t.data))
         if known is None:
             known = self._new(Spec(t.shape, t.dtype), "constant").number
@@ -196,7 +197,7 @@ class Tracer:
         return symbol.number
 
     def _refuse_stranger(self, t: Tensor) -> None:
-        if t.requires_grad and t.is_leaf and not isinstance(t.data, Symbol):
+        if t.requires_grad and t.is_leaf and as_symbol(t.data) is None:
             line = users_line()
             rule = "assign it to an attribute of the module as a Parameter, or detach() it"
             raise TraceError(
@@ -231,16 +232,15 @@ class Tracer:
 
     def look(self, test: Callable[..., None], tensors: Sequence[Tensor], essential: bool) -> None:
         """Test values before every step; see `core.look`."""
-        if not any(isinstance(t.data, Symbol) for t in tensors):
+        symbols = [symbol for t in tensors if (symbol := as_symbol(t.data)) is not None]
+        if not symbols:
             test(*(t.data for t in tensors))
             return
         numbers = tuple(self.number(t) for t in tensors)
         if self._known_before(numbers):
             self._checks.append(Check(test, numbers))
         elif essential:
-            tensors[0].data.refuse(  # type: ignore[attr-defined]
-                "a test of computed values", "compute them outside and pass them in"
-            )
+            symbols[0].refuse("a test", "compute them outside and pass them in")
 
     def _known_before(self, numbers: Sequence[int]) -> bool:
         """Whether values depend on inputs and constants only."""

@@ -17,7 +17,6 @@ from rot180.core import (
     Map,
     Operand,
     Rows,
-    Symbol,
     Take,
     Tensor,
     apply,
@@ -27,6 +26,7 @@ from rot180.core import (
 )
 from rot180.core import expression as e
 from rot180.core.modes import state
+from rot180.core.symbol import as_symbol
 from rot180.errors import ArgumentError, GraphError, ShapeError
 from rot180.ops.operands import as_tensor, cast, normal_axis, require_integers
 from rot180.ops.registry import operation
@@ -68,7 +68,7 @@ def getitem(input: ArrayLike, key: Any) -> Tensor:
 def _traced_rows(keys: tuple[Any, ...]) -> Tensor | None:
     """While tracing: an integer tensor as the last key behind full slices, which chooses rows."""
     *before, last = keys
-    if not isinstance(last, Tensor) or not isinstance(last.data, Symbol):
+    if not isinstance(last, Tensor) or as_symbol(last.data) is None:
         return None
     whole = all(isinstance(k, slice) and k == slice(None) for k in before)
     return last if whole and last.dtype.kind in "iu" else None
