@@ -22,6 +22,7 @@ _VERBS = {
     "eval": ("use", "evaluate", "Measure the model of a run on its test images."),
     "predict": ("use", "predict", "Say what the model of a run sees in pictures."),
     "summary": ("use", "summarise", "Show a model's layers, parameters and receptive field."),
+    "explain": ("explain", "explain", "Explain every gradient of an operation or a network."),
     "shape": ("shape", "shape", "Compute sizes, remainder and adjoint windows of layers."),
     "data": ("data", "data", "List data sets, or fetch one."),
     "doctor": ("doctor", "doctor", "Show versions, processor, and what is installed."),

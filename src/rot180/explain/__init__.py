@@ -18,10 +18,25 @@ from rot180.explain.explanation import Explanation
 from rot180.explain.formula import Call, Ref, Term
 from rot180.explain.layers import explainer
 from rot180.explain.make import explain as _explain
+from rot180.explain.model import Layer, ModelExplanation
+from rot180.explain.model import explain_model as model
 from rot180.explain.tape import Step, Value
 from rot180.ops import OPERATIONS
 
-__all__ = ["Call", "Cell", "Explanation", "Grid", "Ref", "Step", "Term", "Value", "explainer"]
+__all__ = [
+    "Call",
+    "Cell",
+    "Explanation",
+    "Grid",
+    "Layer",
+    "ModelExplanation",
+    "Ref",
+    "Step",
+    "Term",
+    "Value",
+    "explainer",
+    "model",
+]
 
 
 def __getattr__(name: str) -> Any:

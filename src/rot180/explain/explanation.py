@@ -64,6 +64,7 @@ class Explanation:
         window: Window | None = None,
         options: Mapping[str, Any] | None = None,
         again: Callable[..., Explanation] | None = None,
+        single: bool = False,
     ) -> None:
         if base not in (0, 1):
             raise ArgumentError("explain: base", expected="0 or 1", got=repr(base))
@@ -74,6 +75,7 @@ class Explanation:
         self.window = window
         self.options = dict(options or {})
         self._again = again
+        self._single = single
         self.values: dict[str, Value] = {}
         self._name_values(names, spatial)
         self.notation = Notation.of(self.values, base, upstream)
@@ -82,14 +84,15 @@ class Explanation:
 
     def _name_values(self, names: Mapping[int, str], spatial: int | None) -> None:
         tape = self.tape
-        given = [step.output for step in tape.steps if id(step.output) in names]
+        given = [s.output for s in tape.steps if id(s.output) in names and not s.backward]
         planned = plan(tape, given)
         for value in tape.inputs:
             self._add(names[id(value)], value, "input", spatial)
         for value in (v for v in planned if v.step is not None and not v.step.backward):
             self._add(names.get(id(value)) or self._next("a"), value, "inner", spatial)
         if tape.output.role != "input":
-            self._add("z" if "z" not in self.values else "f", tape.output, "output", spatial)
+            free = "z" if "z" not in self.values else "f"
+            self._add(names.get(id(tape.output), free), tape.output, "output", spatial)
         if tape.upstream is None:
             return
         self._add("δ", tape.upstream, "upstream", spatial, tape.output)
@@ -116,7 +119,10 @@ class Explanation:
         value.name, value.role, value.of = name, role, of
         ones = next((i for i, n in enumerate(value.shape) if n != 1), len(value.shape))
         keep = 2 if spatial is None else spatial
-        value.lead = of.lead if of is not None else min(ones, max(0, len(value.shape) - keep))
+        lead = min(ones, max(0, len(value.shape) - keep))
+        if self._single and ones and len(value.shape) > 1 and (role != "input" or name == "x"):
+            lead = max(lead, 1)  # the batch of one example
+        value.lead = lead if of is None else of.lead
         self.values[name] = value
 
     # Reading

@@ -214,7 +214,7 @@ def sample(shape: tuple[int, ...], rng: np.random.Generator, positive: bool = Fa
     cells = int(np.prod(shape))
     if positive and cells <= 64:
         return rng.permutation(np.arange(1.0, cells + 1)).reshape(shape)
-    values = rng.integers(1, 5, shape)
-    if not positive:
-        values = values * rng.choice([-1, 1], shape)
-    return values.astype(np.float64 if cells <= _LARGE else np.float32)
+    numbers = np.array([1, 2, 3, 4] if positive else [-4, -3, -2, -1, 1, 2, 3, 4])
+    table = numbers.astype(np.float64 if cells <= _LARGE else np.float32)
+    found: Array = table[rng.integers(0, len(table), shape, np.uint8)]
+    return found

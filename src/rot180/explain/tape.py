@@ -106,6 +106,7 @@ class Tape:
         output: the result of the forward pass.
         upstream: the gradient that arrives at the result; None where nothing has a gradient.
         deltas: the gradients that were swept: value -> gradient.
+        watched: the values that the caller asked for.
     """
 
     steps: list[Step] = field(default_factory=list)
@@ -113,6 +114,7 @@ class Tape:
     output: Value = field(default_factory=lambda: Value(np.zeros(())))
     upstream: Value | None = None
     deltas: dict[Value, Value] = field(default_factory=dict)
+    watched: list[Value] = field(default_factory=list)
 
 
 class _Listener:
@@ -169,6 +171,7 @@ def record(
     tensors: Sequence[Tensor],
     upstream: Callable[[tuple[int, ...]], Array] | Array | None,
     parameters: Sequence[Tensor] = (),
+    watched: Callable[[], Sequence[Tensor]] = tuple,
 ) -> Tape:
     """Run a function and its sweep, and write everything down.
 
@@ -177,6 +180,7 @@ def record(
         tensors: the arguments; those that require a gradient get one.
         upstream: g, or what makes it of the result's shape.
         parameters: further tensors whose gradients are swept.
+        watched: after the forward pass, the tensors whose values are wanted as `tape.watched`.
 
     Raises:
         ArgumentError: the function returns no tensor, or uses a function with a hand-written
@@ -202,6 +206,7 @@ def record(
     tape.output = listener.value(z)
     if tape.output.role == "constant":
         raise ArgumentError("explain: the result does not depend on the arguments")
+    tape.watched = [listener.value(t) for t in watched()]
     if z.grad_fn is not None:
         _sweep(listener, z, [*tensors, *parameters], made, upstream)
     return tape

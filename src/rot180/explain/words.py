@@ -65,6 +65,8 @@ _WORDS: dict[str, tuple[str, str]] = {
         "{title}: NOT proved for {wrong} of {count} entries",
         "{title}：{count} 个元素中，{wrong} 未能证明",
     ),
+    "layer": ("layer", "层"),
+    "shape": ("shape", "形状"),
     "more": ("and {count} more cells", "以及另外 {count} 个格子"),
     "weight": ("kernel", "卷积核"),
 }

@@ -12,6 +12,7 @@ from rot180.train.experiment import (
     Outcome,
     evaluate_run,
     predict_images,
+    run_example,
     settled_config,
     train_run,
 )
@@ -57,6 +58,7 @@ __all__ = [
     "probabilities",
     "read_toml",
     "recipe",
+    "run_example",
     "settled_config",
     "strict_json",
     "top_k_accuracy",

@@ -38,7 +38,14 @@ if TYPE_CHECKING:
     from rot180.train.recipes import Config
     from rot180.train.settings import History
 
-__all__ = ["Outcome", "evaluate_run", "predict_images", "settled_config", "train_run"]
+__all__ = [
+    "Outcome",
+    "evaluate_run",
+    "predict_images",
+    "run_example",
+    "settled_config",
+    "train_run",
+]
 
 
 @dataclass(frozen=True)
@@ -174,6 +181,56 @@ def _trained(run: RunFolder) -> tuple[Module, dict[str, Any]]:
     return model, about
 
 
+def _with_images(
+    run: RunFolder, name: str | None, root: str | None, split: str
+) -> tuple[Module, dict[str, Any], datasets.ImageSet]:
+    """The model of a run, the table `input`, and images that fit it."""
+    model, about = _trained(run)
+    options = settled_config(run)["data"]
+    options["name"] = name or options["name"]
+    options["root"] = options["root"] if root is None else root
+    if options["name"] not in datasets.DATASETS and not options["size"]:
+        options["size"] = (about["rows"], about["columns"])
+    images = load_images({"data": options}, split)
+    shape = (about["channels"], about["rows"], about["columns"])
+    if images.image_shape != shape or len(images.classes) != len(about["classes"]):
+        raise DataError(
+            f"{images.name} does not fit the model of {run.path}",
+            expected=f"images {shape}, {len(about['classes'])} classes",
+            got=f"{images.image_shape}, {len(images.classes)} classes",
+        )
+    return model, about, images
+
+
+def run_example(
+    path: Path, number: int, *, root: str | None = None, split: str = "test"
+) -> tuple[Module, Any, int, dict[str, Any]]:
+    """One image as the model of a run sees it.
+
+    Args:
+        path: the run folder.
+        number: which image of the split, counted from 0.
+        root: where the data lies; None: where it lay.
+        split: "test", "train" or "all".
+
+    Returns:
+        The model, the normalised image (C, rows, columns), its class, and the table `input`.
+
+    Raises:
+        DataError: no run folder, damaged weights, data that is not there, or no such image.
+    """
+    model, about, images = _with_images(RunFolder.open(path), None, root, split)
+    if not 0 <= number < len(images):
+        raise DataError(
+            f"no image {number} in {images.name}",
+            expected=f"0 to {len(images) - 1}",
+            got=str(number),
+        )
+    normalise = datasets.Normalize(about["mean"], about["std"])
+    image = normalise(images.images[number][np.newaxis])[0]
+    return model, image, int(images.labels[number]), about
+
+
 def evaluate_run(
     path: Path, *, name: str | None = None, root: str | None = None, split: str = "test"
 ) -> dict[str, Any]:
@@ -192,21 +249,7 @@ def evaluate_run(
     Raises:
         DataError: no run folder, damaged weights, data that is not there or of other classes.
     """
-    run = RunFolder.open(path)
-    model, about = _trained(run)
-    options = settled_config(run)["data"]
-    options["name"] = name or options["name"]
-    options["root"] = options["root"] if root is None else root
-    if options["name"] not in datasets.DATASETS and not options["size"]:
-        options["size"] = (about["rows"], about["columns"])
-    images = load_images({"data": options}, split)
-    shape = (about["channels"], about["rows"], about["columns"])
-    if images.image_shape != shape or len(images.classes) != len(about["classes"]):
-        raise DataError(
-            f"{images.name} does not fit the model of {path}",
-            expected=f"images {shape}, {len(about['classes'])} classes",
-            got=f"{images.image_shape}, {len(images.classes)} classes",
-        )
+    model, about, images = _with_images(RunFolder.open(path), name, root, split)
     normalise = datasets.Normalize(about["mean"], about["std"])
     batches = datasets.DataLoader(images, batch_size=256, transform=normalise)
     metrics, scores, labels = judge(model, batches)
