@@ -1,10 +1,10 @@
-"""Update: all parameters of a model move in one kernel, by the law of their optimiser.
+"""Update: all parameters of a model move in one kernel, by the laws of their optimiser.
 
     for each parameter:  for cells in this part's share:  p, states = law(p, g, states, numbers)
 
 The cells of all parameters are counted through in vectors, and each part takes an equal number of
-them, whatever belongs to whom; the last cells of a parameter are vectors of fewer lanes. Every array
-is read and written once, in place. Numbers such as the learning rate are read at the start.
+them, whatever belongs to whom; the last cells of a parameter are vectors of fewer lanes. Arrays are
+read and written once, in place. Numbers such as the learning rate are read at the start.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ import numpy as np
 
 from rot180.core.expression import Expression
 from rot180.jit.emit import Emitter, Index
-from rot180.jit.expressions import evaluate
 from rot180.jit.matvec import pieces
+from rot180.jit.scalars import evaluate
 from rot180.jit.target import Target
 
 __all__ = ["Moved", "Update"]
 
-UNROLLED = 2
-"""Vectors of one parameter in each round."""
+WAYS = 2
+"""Vectors of one parameter in each round of a loop."""
 
 
 @dataclass(frozen=True)
@@ -71,38 +71,41 @@ class Update:
         first, after = k.share(sum(-(-p.size // k.lanes) for p in self.parameters))
         done = 0
         for p in self.parameters:
-            whole, rest = divmod(p.size, k.lanes)
-            numbers = {name: known[array] for name, array in p.numbers}
             # The part's share, counted from the first vector of this parameter.
-            start = k.maximum(k.at(first, -done), 0)
-            stop = k.at(after, -done)
-            full = k.minimum(stop, whole)
-            with k.loop(start, k.at(full, 1 - UNROLLED), UNROLLED) as unit:
-                for way in range(UNROLLED):
-                    self._cells(k, p, numbers, k.at((unit, k.lanes), way * k.lanes), k.lanes)
-            with k.loop(self._left(k, start, full), full) as unit:
-                self._cells(k, p, numbers, k.at((unit, k.lanes)), k.lanes)
-            if rest:
-                with k.loop(k.maximum(start, whole), k.minimum(stop, whole + 1)):
-                    for i, lanes in pieces(rest, k.lanes // 2):
-                        self._cells(k, p, numbers, whole * k.lanes + i, lanes)
-            done += whole + (rest > 0)
+            start, stop = k.maximum(k.at(first, -done), 0), k.at(after, -done)
+            with k.when(start, "<", stop):
+                self._parameter(
+                    k, p, {name: known[array] for name, array in p.numbers}, start, stop
+                )
+            done += -(-p.size // k.lanes)
         return k.finish()
 
-    def _left(self, k: Emitter, start: Index, full: Index) -> Index:
-        """The first vector that rounds of several leave over."""
-        count = k.maximum(k.at(full, (start, -1)), 0)
-        _, over = k.divmod(count, UNROLLED)
-        return k.at(start, count, (over, -1))
+    def _parameter(
+        self, k: Emitter, p: Moved, numbers: Mapping[str, Any], start: Index, stop: Index
+    ) -> None:
+        """Vectors from `start` to `stop`, as far as there are any."""
+        whole, rest = divmod(p.size, k.lanes)
+        full = k.minimum(stop, whole)
+        _, left = k.divmod(k.maximum(k.at(full, (start, -1)), 0), WAYS)
+        even = k.at(full, (left, -1))
+        with k.loop(start, even, WAYS) as unit:
+            for way in range(WAYS):
+                self._cells(k, p, numbers, k.at((unit, k.lanes), way * k.lanes), k.lanes)
+        with k.loop(k.maximum(start, even), full) as unit:
+            self._cells(k, p, numbers, k.at((unit, k.lanes)), k.lanes)
+        if rest:
+            with k.loop(k.maximum(start, whole), k.minimum(stop, whole + 1)):
+                for i, lanes in pieces(rest, k.lanes // 2):
+                    self._cells(k, p, numbers, whole * k.lanes + i, lanes)
 
     def _cells(
         self, k: Emitter, p: Moved, numbers: Mapping[str, Any], at: Index, lanes: int
     ) -> None:
-        arrays = dict(p.cells)
         values = {name: k.load(array, at, lanes) for name, array in p.cells}
         values |= {name: k.splat(number, lanes) for name, number in numbers.items()}
         for name, body in p.moves:
-            values[name] = evaluate(k, body, values)
-        for name in dict.fromkeys(name for name, _ in p.moves):
-            if name in arrays:
-                k.store(values[name], arrays[name], at)
+            values[name] = evaluate(k, [body], values, lanes)[0]
+        moved = {name for name, _ in p.moves}
+        for name, array in p.cells:
+            if name in moved:
+                k.store(values[name], array, at)
