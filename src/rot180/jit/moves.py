@@ -3,92 +3,102 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
-from rot180.core.expression import Expression, in_order, substitute, variable
+from rot180.core.expression import Expression, substitute, variable
 from rot180.core.kinds import Map
 from rot180.core.program import Instruction
-from rot180.jit.functions import FUNCTIONS
 from rot180.jit.fuse import Claims
 from rot180.jit.task import Call, Places, Task
-from rot180.jit.update import Law, Update
+from rot180.jit.update import Moved, Update
 
 __all__ = ["update"]
+
+
+@dataclass(frozen=True)
+class _Move:
+    """The move of one parameter.
+
+    Attributes:
+        places: its instructions.
+        kernel: what the kernel is told.
+        arrays: the value behind each name of the kernel's table.
+        new: every new value, and the value that it replaces.
+        dtype: type of the parameter.
+    """
+
+    places: list[int]
+    kernel: Moved
+    arrays: dict[str, int]
+    new: dict[int, int]
+    dtype: str
 
 
 def update(claims: Claims, at: int, i: Instruction) -> bool:
     """All moves of parameters by maps, as one task: the first of them claims the others."""
     if i.phase != "update":
         return False
-    program = claims.program
-    moves = [m for m in (_move(claims, scope) for scope in _scopes(claims)) if m is not None]
-    if not moves or all(at not in places for places, *_ in moves):
+    scopes = {j.scope: None for j in claims.program.instructions if j.phase == "update"}
+    moves = [m for scope in scopes if scope is not None and (m := _move(claims, scope))]
+    first = next((m for m in moves if at in m.places), None)
+    if first is None:
         return False
-    dtype = program.value(moves[0][2]["p"]).dtype
-    moves = [m for m in moves if program.value(m[2]["p"]).dtype == dtype]
-    sizes = tuple(math.prod(program.value(values["p"]).shape) for _, _, values, _ in moves)
-    kernel = Update(sizes, tuple(law for _, law, _, _ in moves), dtype.name)
-    arrays = {
-        f"{number}.{name}": value
-        for number, (_, _, values, _) in enumerate(moves)
-        for name, value in values.items()
-    }
-    new = {value: target for *_, written in moves for value, target in written.items()}
+    moves = [m for m in moves if m.dtype == first.dtype]
+    kernel = Update(tuple(m.kernel for m in moves), first.dtype)
+    arrays = {name: value for m in moves for name, value in m.arrays.items()}
+    new = {value: target for m in moves for value, target in m.new.items()}
 
     def lower(where: Places) -> list[Call]:
         return [Call(kernel, arrays, kernel.writes)]
 
-    places = [place for taken, *_ in moves for place in taken]
-    reads = tuple(dict.fromkeys(arrays.values()))
+    places = [place for m in moves for place in m.places]
     title = f"update of {len(moves)} parameters"
-    claims.take(places, Task(title, reads, tuple(new), lower, same=new))
+    claims.take(places, Task(title, tuple(set(arrays.values())), tuple(new), lower, same=new))
     return True
 
 
-def _scopes(claims: Claims) -> list[int]:
-    found = {
-        i.scope: None
-        for i in claims.program.instructions
-        if i.phase == "update" and i.scope is not None
-    }
-    return list(found)
-
-
-def _move(
-    claims: Claims, scope: int
-) -> tuple[list[int], Law, dict[str, int], dict[int, int]] | None:
-    """(places, law, values by name, new value to target) of one parameter, None if it is no map."""
+def _move(claims: Claims, scope: int) -> _Move | None:
+    """The move of one parameter, None where it is more than maps over its cells."""
     program = claims.program
     targets = {new: target for target, new in program.writes}
     places = list(program.within(scope))
-    names: dict[int, str] = {n: word for word, n in program.scopes[scope].inputs}
-    bodies: dict[int, Expression] = {}
+    made = [n for place in places for n in program.instructions[place].outputs]
+    given = {n for place in places for n in program.instructions[place].inputs} - set(made)
+    shapes = {program.value(n).shape for n in made}
+    if len(shapes) != 1 or not all(map(claims.free, places)):
+        return None
+    (shape,) = shapes
+    if any(n not in targets and not claims.hidden(n, set(places)) for n in made):
+        return None
+    if any(program.value(n).shape not in (shape, ()) for n in given):
+        return None
+    moves: list[tuple[str, Expression]] = []
     for place in places:
         i = program.instructions[place]
-        if not isinstance(i.kind, Map) or not claims.free(place) or i.kind.dtype is not None:
+        if not isinstance(i.kind, Map) or i.kind.dtype is not None:
             return None
-        body = i.kind.body
-        for word, n in zip(i.kind.inputs, i.inputs, strict=True):
-            if n not in bodies and n not in names:
-                return None
-            body = substitute(body, variable(word), variable(f"{word}·{n}"))
-        for word, n in zip(i.kind.inputs, i.inputs, strict=True):
-            inner = bodies.get(n)
-            outer = variable(names[n]) if inner is None else inner
-            body = substitute(body, variable(f"{word}·{n}"), outer)
-        bodies[i.outputs[0]] = body
-    written = {n: targets[n] for n in bodies if n in targets}
-    if any(n not in written and not claims.hidden(n, set(places)) for n in bodies):
-        return None
-    if any(target not in names for target in written.values()) or not _known(bodies):
-        return None
-    used = {n: word for n, word in names.items() if program.knows(n)}
-    scalars = tuple(w for n, w in used.items() if not program.value(n).shape and program.value(n).role == "scalar")
-    reads = tuple(w for n, w in used.items() if w not in scalars)
-    law = Law(reads, scalars, tuple((names[target], bodies[n]) for n, target in written.items()))
-    return places, law, {word: n for n, word in used.items()}, written
+        moves.append((_name(i.outputs[0]), _over(i.kind, i.inputs)))
+    new = {n: targets[n] for n in made if n in targets}
+    moves += [(_name(target), variable(_name(n))) for n, target in new.items()]
+    cells = sorted({*(n for n in given if program.value(n).shape == shape), *new.values()})
+    numbers = sorted(given - set(cells))
+    kernel = Moved(
+        math.prod(shape),
+        tuple(moves),
+        tuple((_name(n), _name(n)) for n in cells),
+        tuple((_name(n), _name(n)) for n in numbers),
+    )
+    arrays = {_name(n): n for n in (*cells, *numbers)}
+    return _Move(places, kernel, arrays, new, program.value(next(iter(new))).dtype.name)
 
 
-def _known(bodies: dict[int, Expression]) -> bool:
-    """Whether every function of the laws can be emitted."""
-    ops = {node.op for body in bodies.values() for node in in_order(body)}
-    return ops <= {*FUNCTIONS, "variable", "constant"}
+def _name(number: int) -> str:
+    return f"%{number}"
+
+
+def _over(kind: Map, inputs: tuple[int, ...]) -> Expression:
+    """The body of a map over the names of values."""
+    body = kind.body
+    for word, number in zip(kind.inputs, inputs, strict=True):
+        body = substitute(body, variable(word), variable(_name(number)))
+    return body

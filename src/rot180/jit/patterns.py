@@ -284,7 +284,7 @@ def max_pool(claims: Claims, at: int, i: Instruction) -> bool:
         return [Call(kernel, arrays, ("z", "winner"))]
 
     title = f"max pool {'×'.join(map(str, window.kernel))}" + (" of relu" if relu else "")
-    claims.take(places, Task(title, (source,), (values, record), lower))
+    claims.take(places, Task(title, (source,), (values, record), lower, like={record: values}))
     if gives is None or back is None:
         return True
     taken, made = [back], gives.outputs[0]

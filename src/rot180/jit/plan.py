@@ -139,6 +139,8 @@ def make_plan(
         shape = program.value(number).shape
         before, after = halos.get(number, ((), ()))
         planes[number] = Planes(shape[0], shape[1], shape[2:], block, before, after)
+    for task in tasks:
+        planes.update({number: planes[other] for number, other in task.like.items()})
     layouts: dict[int, Layout] = {
         v.number: planes[v.number].layout if v.number in planes else plain(v.shape)
         for v in program.values

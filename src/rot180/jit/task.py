@@ -90,6 +90,7 @@ class Task:
         why: the choice that was made, and its estimate, for `--why`.
         same: values that are another name for the memory of an earlier one: views, and new values
             that are written over the old ones.
+        like: values that must be laid out as another one is, its halo included.
     """
 
     title: str
@@ -98,4 +99,5 @@ class Task:
     lower: Callable[[Places], list[Call]]
     halos: dict[int, Halo] = field(default_factory=dict)
     same: dict[int, int] = field(default_factory=dict)
+    like: dict[int, int] = field(default_factory=dict)
     why: str = ""
