@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from rot180.jit.emit import Emitter, Index
 from rot180.jit.layout import Layout, Planes
 
-__all__ = ["Access", "Phase", "access", "phases"]
+__all__ = ["Access", "Phase", "access", "merged", "phases"]
 
 
 @dataclass(frozen=True)
@@ -123,8 +123,10 @@ def phases(
         ((loop, block),) = blocks
         return _images(extents, accesses, loop, block)
     loop = _row(extents, accesses, prefer)
-    return [Phase(extents, accesses, (0,) * len(accesses), 1, -1, 1)] if loop < 0 else _runs(
-        extents, accesses, loop, width
+    return (
+        [Phase(extents, accesses, (0,) * len(accesses), 1, -1, 1)]
+        if loop < 0
+        else _runs(extents, accesses, loop, width)
     )
 
 
@@ -138,13 +140,9 @@ def _images(
     found = []
     if whole:
         steps = tuple(1 if a.block > 1 else a.strides[loop] for a in accesses)
-        rounds = tuple(
-            a if a.block > 1 else _scaled(a, loop, block) for a in accesses
-        )
+        rounds = tuple(a if a.block > 1 else _scaled(a, loop, block) for a in accesses)
         last = count - (whole - 1) * block if uniform else block
-        found.append(
-            Phase(_with(extents, loop, whole), _flat(rounds), steps, block, loop, last)
-        )
+        found.append(Phase(_with(extents, loop, whole), _flat(rounds), steps, block, loop, last))
     if count > whole * block:
         rest = tuple(
             replace(

@@ -8,33 +8,36 @@
         z = factor · Σ
 
 An input may lack loops (a row, a vector of channels, a number in memory). Sums of each loop are
-complete before they go into the next outer one, and long loops are cut, so that float32 loses little.
+complete before they go into the next outer one, and long loops are cut: float32 loses little.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
 
-from rot180.core.expression import Expression, variable
+from rot180.core.expression import Expression
 from rot180.jit.access import Access, Phase, merged, phases
-from rot180.jit.emit import Emitter, Index
-from rot180.jit.scalars import as_float, evaluate, load, store
+from rot180.jit.emit import Emitter, Index, Variable
+from rot180.jit.scalars import as_float, as_integer, evaluate, load, store
 from rot180.jit.target import Target
 
 __all__ = ["Pointwise", "Reduce"]
 
 CHUNK = 2048
-"""Rounds of the nearest loop that are one piece of work, or one sum of its own."""
+"""Rounds of the nearest loop that are one piece of work."""
+SPANS = (1 << 14, 1 << 8)
+"""Rounds of the nearest loop whose sum is complete before it goes into a larger one."""
 WAYS = 4
 """Sums of the nearest loop that run side by side."""
 
 Values = list[Any]
+Sums = list[Variable]
 
 
 @dataclass(frozen=True)
@@ -99,9 +102,7 @@ class Pointwise:
 
 def _loaded(k: Emitter, phase: Phase, skip: int, indices: Sequence[Index]) -> dict[str, Any]:
     inputs = list(zip(phase.accesses, phase.steps, strict=True))[skip:]
-    return {
-        a.name: load(k, a, a.offset(k, indices), step, phase.lanes) for a, step in inputs
-    }
+    return {a.name: load(k, a, a.offset(k, indices), step, phase.lanes) for a, step in inputs}
 
 
 @dataclass(frozen=True)
@@ -127,31 +128,30 @@ class Reduce:
         """Outputs, then inputs."""
         return tuple(a.name for a in (*self.writes, *self.reads))
 
+    @property
+    def whole(self) -> bool:
+        """Whether everything is an integer or a truth: sums are then exact."""
+        return not any(a.dtype.startswith("float") for a in (*self.reads, *self.writes))
+
     def emit(self, name: str, target: Target) -> Any:
         """The second loop nest of the module."""
         k = Emitter(name, self.arrays, target, np.dtype(self.dtype))
-        accesses = (*self.writes, *self.reads)
         if not math.prod(self.extents[loop] for loop in self.kept):
             return k.finish()
-        extents, accesses, kept = merged(self.extents, accesses, self.kept)
-        if not math.prod(extents):
-            # A sum of nothing is 0: one round of every summed loop, of which nothing is read.
+        extents, accesses, kept = merged(self.extents, (*self.writes, *self.reads), self.kept)
+        found = phases(extents, accesses, k.lanes, ())
+        if not math.prod(extents):  # sums of nothing: one round of the kept loops
             extents = tuple(n if loop in kept else 1 for loop, n in enumerate(extents))
-            nothing = replace(self, reads=(), bodies=(Expression("constant", (), 0.0),) * len(self.bodies))
-            nothing._parts(k, phases(extents, accesses[: len(self.writes)], k.lanes, [0]), kept)
-            return k.finish()
-        self._parts(k, phases(extents, accesses, k.lanes, []), kept)
-        return k.finish()
-
-    def _parts(self, k: Emitter, found: list[Phase], kept: list[int]) -> None:
+            found = phases(extents, accesses, k.lanes, ())
         if found[0].loop < 0 or found[0].loop in kept:
             for phase in found:
                 self._cells(k, [phase], kept)
         else:
             self._cells(k, found, kept)
+        return k.finish()
 
     def _cells(self, k: Emitter, found: list[Phase], kept: list[int]) -> None:
-        """All cells of these phases; with several, or with lanes that are summed, one cell each."""
+        """All cells of one phase; where lanes are summed, of all phases together."""
         phase = found[0]
         outer = phase.order(kept)
         sizes = [phase.extents[loop] for loop in outer]
@@ -161,69 +161,88 @@ class Reduce:
             indices: list[Index] = [0] * len(phase.extents)
             for loop, i in zip(outer, k.unravel(unit, sizes), strict=True):
                 indices[loop] = i
-            totals: Values | None = None
-            for p in found:
-                sums = self._nest(k, p, _summed(p, kept), indices, len(self.writes))
-                if across:
-                    sums = [_total(k, v) for v in sums]
-                totals = sums if totals is None else [_add(k, a, b) for a, b in zip(totals, sums, strict=True)]
-            assert totals is not None
-            for a, step, value in zip(phase.accesses, phase.steps, totals, strict=False):
+            totals = self._zeros(k, 1 if across else phase.lanes)
+            if math.prod(self.extents):
+                for p in found:
+                    sums = self._nest(k, p, _summed(p, kept), indices)
+                    self._add(k, totals, [_total(k, v) for v in sums] if across else sums)
+            for a, step, total in zip(phase.accesses, phase.steps, totals, strict=False):
+                value = total.get()
                 if self.factor != 1.0:
                     value = as_float(k, value)
                     value = k.mul(value, k.constant(self.factor, getattr(value.type, "count", 1)))
                 store(k, value, a, a.offset(k, indices), step)
 
-    def _nest(
-        self, k: Emitter, phase: Phase, loops: list[int], indices: list[Index], skip: int
-    ) -> Values:
-        """Σ over the loops, the first one outermost."""
+    def _nest(self, k: Emitter, phase: Phase, loops: list[int], indices: list[Index]) -> Values:
+        """Σ over the loops, the first one outermost; lanes of images that are not there count 0."""
         if not loops:
-            return self._terms(k, phase, indices, skip, None)
+            return self._terms(k, phase, indices)
         loop, extent = loops[0], phase.extents[loops[0]]
         masked = loop == phase.loop and phase.last < phase.lanes
-        if len(loops) > 1:
-            total: _Sums = _Sums(k)
-            with k.loop(0, extent - masked) as i:
-                total.add(self._nest(k, phase, loops[1:], _at(indices, loop, i), skip))
-            if masked:
-                at = _at(indices, loop, extent - 1)
-                last = self._nest(k, phase, loops[1:], at, skip)
-                total.add([_live(k, v, phase.last) for v in last])
-            return total.values()
+        total = self._zeros(k, phase.lanes)
         whole = extent - masked
-        even = whole // WAYS * WAYS
-        total = _Sums(k)
-        with k.loop(0, even, CHUNK * WAYS) as start:
-            stop = even if even <= CHUNK * WAYS else k.minimum(k.at(start, CHUNK * WAYS), even)
-            ways = [_Sums(k) for _ in range(WAYS)]
+        if len(loops) > 1:
+            if whole:
+                with k.loop(0, whole) as i:
+                    self._add(k, total, self._nest(k, phase, loops[1:], _at(indices, loop, i)))
+            even = whole
+        else:
+            even = whole // WAYS * WAYS
             if even:
-                with k.loop(start, stop, WAYS) as i:
-                    for way, sums in enumerate(ways):
-                        at = _at(indices, loop, k.at(i, way))
-                        sums.add(self._terms(k, phase, at, skip, None))
-                pairs = [sums.values() for sums in ways]
-                halves = [
-                    [_add(k, a, b) for a, b in zip(pairs[i], pairs[i + 1], strict=True)]
-                    for i in (0, 2)
-                ]
-                total.add([_add(k, a, b) for a, b in zip(*halves, strict=True)])
+                spans = tuple(span for span in SPANS if span < even)
+                self._add(k, total, self._pieces(k, phase, loop, (0, even), spans, indices))
         for i in range(even, extent):
-            live = phase.last if masked and i == extent - 1 else None
-            total.add(self._terms(k, phase, _at(indices, loop, i), skip, live))
-        return total.values()
+            last = self._nest(k, phase, loops[1:], _at(indices, loop, i))
+            if masked and i == extent - 1:
+                last = [_live(k, v, phase.last) for v in last]
+            self._add(k, total, last)
+        return [v.get() for v in total]
 
-    def _terms(
-        self, k: Emitter, phase: Phase, indices: list[Index], skip: int, live: int | None
+    def _pieces(
+        self,
+        k: Emitter,
+        phase: Phase,
+        loop: int,
+        between: tuple[Index, Index],
+        spans: tuple[int, ...],
+        indices: list[Index],
     ) -> Values:
-        values = _loaded(k, phase, skip, indices)
+        """Σ over rounds of the nearest loop, in pieces of pieces: no sum has many terms."""
+        start, stop = between
+        if not spans:
+            ways = [self._zeros(k, phase.lanes) for _ in range(WAYS)]
+            with k.loop(start, stop, WAYS) as i:
+                for way, sums in enumerate(ways):
+                    self._add(k, sums, self._terms(k, phase, _at(indices, loop, k.at(i, way))))
+            while len(ways) > 1:
+                for a, b in zip(ways[::2], ways[1::2], strict=True):
+                    self._add(k, a, [v.get() for v in b])
+                ways = ways[::2]
+            return [v.get() for v in ways[0]]
+        span, *smaller = spans
+        total = self._zeros(k, phase.lanes)
+        with k.loop(start, stop, span) as i:
+            end = k.minimum(k.at(i, span), stop)
+            self._add(k, total, self._pieces(k, phase, loop, (i, end), tuple(smaller), indices))
+        return [v.get() for v in total]
+
+    def _terms(self, k: Emitter, phase: Phase, indices: list[Index]) -> Values:
+        values = _loaded(k, phase, len(self.writes), indices)
         made = evaluate(k, self.bodies, values, phase.lanes)
-        made = [_countable(k, v) for v in made]
-        return made if live is None else [_live(k, v, live) for v in made]
+        return [as_integer(k, v) if self.whole else as_float(k, v) for v in made]
+
+    def _zeros(self, k: Emitter, lanes: int) -> Sums:
+        zero = k.whole(0, lanes, 64) if self.whole else k.constant(0.0, lanes)
+        return [k.variable(zero) for _ in self.writes]
+
+    def _add(self, k: Emitter, sums: Sums, values: Values) -> None:
+        add = k.builder.add if self.whole else k.add
+        for total, v in zip(sums, values, strict=True):
+            total.set(add(total.get(), v))
 
 
 def _summed(phase: Phase, kept: list[int]) -> list[int]:
-    """The summed loops, the one of the lanes at its place; loops of one round are left out."""
+    """The summed loops of more than one round, and that of images if some are not there."""
     loops = [loop for loop in range(len(phase.extents)) if loop not in kept]
     found = phase.order(loops)
     if phase.loop in loops and phase.loop not in found and phase.last < phase.lanes:
@@ -233,20 +252,6 @@ def _summed(phase: Phase, kept: list[int]) -> list[int]:
 
 def _at(indices: list[Index], loop: int, i: Index) -> list[Index]:
     return [*indices[:loop], i, *indices[loop + 1 :]]
-
-
-def _countable(k: Emitter, v: Any) -> Any:
-    """Truths are counted as integers."""
-    if str(getattr(v.type, "element", v.type)) != "i1":
-        return v
-    lanes = getattr(v.type, "count", 1)
-    whole = ir.IntType(64)
-    return k.builder.zext(v, whole if lanes == 1 else ir.VectorType(whole, lanes))
-
-
-def _add(k: Emitter, a: Any, b: Any) -> Any:
-    whole = isinstance(getattr(a.type, "element", a.type), ir.IntType)
-    return k.builder.add(a, b) if whole else k.add(a, b)
 
 
 def _live(k: Emitter, v: Any, live: int) -> Any:
@@ -260,28 +265,5 @@ def _total(k: Emitter, v: Any) -> Any:
     if not isinstance(v.type, ir.VectorType):
         return v
     if isinstance(v.type.element, ir.IntType):
-        total = k.lane(v, 0)
-        for lane in range(1, v.type.count):
-            total = k.builder.add(total, k.lane(v, lane))
-        return total
+        return k.intrinsic("vector.reduce.add", v)
     return k.total(v)
-
-
-class _Sums:
-    """Sums that grow inside loops, made when their types are known."""
-
-    def __init__(self, k: Emitter) -> None:
-        self._k = k
-        self._variables: list[Any] | None = None
-
-    def add(self, values: Values) -> None:
-        """Add a value to each."""
-        k = self._k
-        if self._variables is None:
-            self._variables = []
-            self._block = k.builder.block
-            for v in values:
-                variable = k.variable_of(v.type)
-                self._variables.append(variable)
-        for total, v in zip(self._variables, values, strict=True):
-            total.set(_add(k, total.get(), v))

@@ -17,7 +17,7 @@ from rot180.jit.access import Access
 from rot180.jit.emit import I64, Emitter, Index
 from rot180.jit.functions import FUNCTIONS
 
-__all__ = ["as_float", "converted", "evaluate", "load", "store"]
+__all__ = ["as_float", "as_integer", "converted", "evaluate", "load", "store"]
 
 Value = Any
 
@@ -65,7 +65,8 @@ def as_float(k: Emitter, v: Value) -> Value:
     return k.builder.fpext(v, typ) if str(k.float) == "double" else k.builder.fptrunc(v, typ)
 
 
-def _as_integer(k: Emitter, v: Value) -> Value:
+def as_integer(k: Emitter, v: Value) -> Value:
+    """The value as an integer of 64 bits; a float loses its fraction."""
     typ = _typed(I64, _lanes(v))
     if _is_truth(v):
         return k.builder.zext(v, typ)
@@ -93,7 +94,7 @@ def converted(k: Emitter, v: Value, dtype: str) -> Value:
             return v
         cast = k.builder.fptrunc if dtype == "float32" else k.builder.fpext
         return cast(v, _typed(element, lanes))
-    v = _as_integer(k, v)
+    v = as_integer(k, v)
     bits = int(dtype.removeprefix("u").removeprefix("int"))
     return v if bits == 64 else k.builder.trunc(v, _typed(ir.IntType(bits), lanes))
 
@@ -163,7 +164,7 @@ def evaluate(
             if node.op == "variable":
                 known[node] = values[str(node.value)]
             elif node.op == "constant":
-                whole = isinstance(node.value, int) and not floats
+                whole = not (floats or isinstance(node.value, float))
                 known[node] = _number(I64 if whole else k.float, lanes, node.value)  # type: ignore[arg-type]
             else:
                 known[node] = _applied(k, node.op, [known[arg] for arg in node.args])
@@ -176,7 +177,7 @@ def _alike(k: Emitter, *vs: Value) -> list[Value]:
         return [as_float(k, v) for v in vs]
     if all(_is_truth(v) for v in vs):
         return list(vs)
-    return [_as_integer(k, v) for v in vs]
+    return [as_integer(k, v) for v in vs]
 
 
 def _applied(k: Emitter, op: str, args: list[Value]) -> Value:
@@ -192,7 +193,7 @@ def _applied(k: Emitter, op: str, args: list[Value]) -> Value:
         compare = k.builder.icmp_unsigned if _is_truth(a) else k.builder.icmp_signed
         return compare(relation, a, b)
     if op in _ON_INTEGERS and not any(_is_float(v) for v in args):
-        return _on_integers(k, op, [_as_integer(k, v) for v in args])
+        return _on_integers(k, op, [as_integer(k, v) for v in args])
     return FUNCTIONS[op](k, *(as_float(k, v) for v in args))
 
 
