@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rot180.core.expression import in_order
 from rot180.core.kinds import (
     Along,
     Cells,
@@ -48,11 +49,14 @@ def results(kind: Any, *inputs: Spec) -> tuple[Spec, ...]:
         ShapeError: the inputs are not of the shapes, or not as many, as the kind reads.
         DTypeError: data types that do not mix, or are not what the kind reads.
     """
-    floats = {spec.dtype for spec in inputs if spec.dtype.kind == "f"}
-    if len(floats) > 1:
-        names = " and ".join(sorted(map(str, floats)))
-        raise DTypeError(f"{kind.name}: mixed data types", got=names)
     return _results(kind, inputs)
+
+
+def _expect_one_type(name: str, inputs: tuple[Spec, ...]) -> None:
+    """Floats of one type, and beside them at most bools (the conditions of a map)."""
+    dtypes = dict.fromkeys(spec.dtype for spec in inputs if spec.dtype.kind != "b")
+    if len(dtypes) > 1 and any(dtype.kind == "f" for dtype in dtypes):
+        raise DTypeError(f"{name}: mixed data types", got=" and ".join(map(str, dtypes)))
 
 
 @functools.singledispatch
@@ -81,20 +85,21 @@ def _expect_record(name: str, record: Spec, kinds: str = "iu") -> None:
 # Form, sum, map
 
 
-def _mixed(inputs: tuple[Spec, ...]) -> np.dtype[Any]:
+def _mixed(name: str, inputs: tuple[Spec, ...]) -> np.dtype[Any]:
+    _expect_one_type(name, inputs)
     return np.result_type(*(spec.dtype for spec in inputs))
 
 
 @_results.register
 def _(kind: Form, inputs: tuple[Spec, ...]) -> tuple[Spec, ...]:
     _expect(kind.name, inputs, *(operand.shape for operand in kind.inputs))
-    return (Spec(kind.result.shape, _mixed(inputs)),)
+    return (Spec(kind.result.shape, _mixed(kind.name, inputs)),)
 
 
 @_results.register
 def _(kind: Sum, inputs: tuple[Spec, ...]) -> tuple[Spec, ...]:
     _expect(kind.name, inputs, *(form.inputs[0].shape for form in kind.forms))
-    return (Spec(kind.forms[0].result.shape, _mixed(inputs)),)
+    return (Spec(kind.forms[0].result.shape, _mixed(kind.name, inputs)),)
 
 
 @_results.register
@@ -105,7 +110,18 @@ def _(kind: Map, inputs: tuple[Spec, ...]) -> tuple[Spec, ...]:
         raise ShapeError(
             f"{kind.name}: inputs", expected=", ".join(kind.inputs), got=str(len(inputs))
         )
+    _expect_one_type(kind.name, inputs)
+    for name, spec in zip(kind.inputs, inputs, strict=True):
+        if name in _conditions(kind) and spec.dtype != np.bool_:
+            raise DTypeError(f"{kind.name}: a condition", expected="bool", got=str(spec.dtype))
     return (Spec(shape, _map_dtype(kind, tuple(spec.dtype for spec in inputs))),)
+
+
+@functools.lru_cache(maxsize=4096)
+def _conditions(kind: Map) -> frozenset[str]:
+    """The inputs that decide what `where` takes."""
+    tests = (node.args[0] for node in in_order(kind.body) if node.op == "where")
+    return frozenset(str(test.value) for test in tests if test.op == "variable")
 
 
 @functools.lru_cache(maxsize=4096)
@@ -167,6 +183,8 @@ def _record(choice: Choice, given: Spec | None, dtype: np.dtype[Any], name: str)
     if isinstance(choice, Windows):
         taps = int(np.prod(choice.window.kernel))
         shape = (taps, *_chosen(choice, ()))
+    if given is not None and given.dtype != dtype:
+        raise DTypeError(f"{name}: shares of a choice", expected=str(dtype), got=str(given.dtype))
     return Spec(shape, dtype)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -27,20 +26,44 @@ class _Sum:
     """A gradient that is being added up; it is written into only when the sum is our own array."""
 
     total: Tensor
-    causes: tuple[Any, ...]
     own: bool = False
 
     def add(self, g: Tensor) -> None:
         recorded = g.requires_grad or self.total.requires_grad
-        if state.tracer is not None:
-            self.causes = (*self.causes, state.cause)
-            with state.tracer.adding([cause.sequence for cause in self.causes if cause]):
-                self.total = self.total + g
-        elif self.own and not recorded:
+        if self.own and not recorded:
             np.add(self.total.data, g.data, out=self.total.data)
         else:
             self.total = self.total + g
             self.own = not recorded
+
+
+class _TracedSum:
+    """A gradient that is written down: what one call hands over is added up first.
+
+    So the whole gradient that a call hands to its input is one value, and a kernel can make it.
+    """
+
+    def __init__(self, g: Tensor) -> None:
+        self._parts: dict[object, tuple[Tensor, tuple[int, ...]]] = {}
+        self.add(g)
+
+    def add(self, g: Tensor) -> None:
+        sequence = -1 if state.cause is None else state.cause.sequence
+        call = state.tracer.call_of(sequence)
+        known, causes = self._parts.get(call, (None, ()))
+        causes = (*causes, sequence)
+        if known is not None:
+            with state.tracer.adding(causes):
+                g = known + g
+        self._parts[call] = g, causes
+
+    @property
+    def total(self) -> Tensor:
+        first, *others = (g for g, _ in self._parts.values())
+        for g in others:
+            with state.tracer.adding(()):
+                first = first + g
+        return first
 
 
 @dataclass
@@ -48,7 +71,7 @@ class _Pending:
     """Nodes that wait for their turn, and the gradients that have arrived so far."""
 
     heap: list[tuple[int, Node]] = field(default_factory=list)
-    sums: dict[tuple[Node | Tensor, int], _Sum] = field(default_factory=dict)
+    sums: dict[tuple[Node | Tensor, int], _Sum | _TracedSum] = field(default_factory=dict)
     leaves: dict[Tensor, None] = field(default_factory=dict)
     waiting: set[Node] = field(default_factory=set)
 
@@ -57,7 +80,7 @@ class _Pending:
         if found is not None:
             found.add(g)
             return
-        self.sums[target, output] = _Sum(g, (state.cause,))
+        self.sums[target, output] = _Sum(g) if state.tracer is None else _TracedSum(g)
         if isinstance(target, Tensor):
             self.leaves.setdefault(target)
         elif target not in self.waiting:

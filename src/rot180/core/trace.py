@@ -311,18 +311,25 @@ class Tracer:
                 if isinstance(member, Tensor):
                     yield f"{word}[{i}]", self.number(member)
 
+    def _around(self, scope: int | None) -> list[int]:
+        """A scope and all around it, the innermost first."""
+        chain = []
+        while scope is not None:
+            chain.append(scope)
+            scope = self._scopes[scope].parent
+        return chain
+
+    def call_of(self, sequence: int) -> object:
+        """The outermost scope of a node; what is new every time for a node in none."""
+        chain = self._around(self._nodes.get(sequence, (None, None))[0])
+        return chain[-1] if chain else object()
+
     @contextlib.contextmanager
     def adding(self, sequences: Sequence[int]) -> Iterator[None]:
         """Gradients that the rules of these nodes made are added: the scope around all of them."""
-        chains = []
-        for sequence in sequences:
-            scope, chain = self._nodes.get(sequence, (None, None))[0], []
-            while scope is not None:
-                chain.append(scope)
-                scope = self._scopes[scope].parent
-            chains.append(chain)
-        common = (s for s in chains[0] if all(s in chain for chain in chains[1:]))
-        self._sums.append(next(common, None))
+        chains = [self._around(self._nodes.get(s, (None, None))[0]) for s in sequences]
+        first = chains[0] if chains else []
+        self._sums.append(next((s for s in first if all(s in c for c in chains)), None))
         try:
             yield
         finally:
