@@ -5,3 +5,8 @@ film (gif, mp4) of the forward and of the backward window, and the colours that 
 share. It draws what views and cells say and computes no gradient. matplotlib, Pillow and
 imageio-ffmpeg are extras and are imported when the first picture is drawn.
 """
+
+from rot180.explain.figures.draw import FIGURES, draw, figure
+from rot180.explain.figures.film import animate, frames
+
+__all__ = ["FIGURES", "animate", "draw", "figure", "frames"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rot180.core import Select, Windows
 from rot180.errors import ArgumentError
 from rot180.explain.figures.colours import array_colour, ink_on, tap_colours
-from rot180.explain.page.words import page_words
+from rot180.explain.figures.panels import window_words
 from rot180.explain.program import formula_data
 from rot180.explain.views import Duality, Gather, Graph, Network
 from rot180.explain.views.relation import main_step
@@ -54,7 +54,7 @@ def page_data(e: Explanation, view: str | None = None) -> dict[str, Any]:
     readings = {name: _reading(e, name) for name, v in e.values.items() if v.step is not None}
     readings = {name: reading for name, reading in readings.items() if reading}
     data |= {
-        "heading": _heading(e),
+        "heading": window_words(e),
         "spaced": e.notation.spaced,
         "whole": e.notation.whole,
         "readings": readings,
@@ -70,29 +70,6 @@ def page_data(e: Explanation, view: str | None = None) -> dict[str, Any]:
             got=repr(view),
         )
     return {**data, "view": view or "cells"}
-
-
-def _heading(e: Explanation) -> str:
-    """The window in words, such as "kernel 3×3, stride 2, padding 1"."""
-    window = e.window
-    if window is None:
-        return ""
-    words = page_words(e.lang)
-    pairs = [(a, b) for a, b in zip(window.before, window.after, strict=True)]
-    sides = [str(a) if a == b else f"{a}+{b}" for a, b in pairs]
-    said = [f"{words['kernel']} {'×'.join(map(str, window.kernel))}"]
-    for key, values, usual in (
-        ("stride", list(map(str, window.stride)), "1"),
-        ("padded", sides, "0"),
-        ("dilated", list(map(str, window.dilation)), "1"),
-        ("groups", [str(window.groups)], "1"),
-    ):
-        if set(values) != {usual}:
-            said.append(f"{words[key]} {values[0] if len(set(values)) == 1 else '×'.join(values)}")
-    extra = e.options.get("output_padding")
-    if extra not in (None, 0):
-        said.append(f"{words['output padding']} {extra}")
-    return (", " if e.lang == "en" else "，").join(said)
 
 
 def _views(data: dict[str, Any]) -> list[str]:

@@ -1,7 +1,8 @@
-"""The words of the page in English and Chinese."""
+"""The words of the page in English and Chinese; those of the figures are among them."""
 
 from __future__ import annotations
 
+from rot180.explain.figures.words import WORDS
 from rot180.explain.words import LANGUAGES
 
 __all__ = ["page_words"]
@@ -16,10 +17,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "view graph": ("Graph", "计算图"),
     "view duality": ("Duality", "对偶"),
     "about cells": (
-        (
-            "Point at a cell: what it is made of lights up, one colour for each product. "
-            "A dashed frame marks the cells that read it."
-        ),
+        "Point at a cell: its sources light up, one colour a product; those who read it are dashed.",
         "指向一个格子：它的来源会亮起来，每一项乘积一种颜色；虚线框是读取它的格子。",
     ),
     "about gather": (
@@ -27,65 +25,35 @@ _WORDS: dict[str, tuple[str, str]] = {
         "窗口在 {source} 上滑动，透过卷积核得到 {of} 的每个格子。",
     ),
     "about gather turned": (
-        (
-            "{source}, padded with zeros, is read through the kernel turned by 180 degrees: "
-            "that is {of}."
-        ),
+        "{source}, padded with zeros, read through the kernel turned by 180°, is {of}.",
         "{source} 补0之后，与旋转180度的卷积核做相关，得到 {of}。",
     ),
     "about gather turned dilated": (
-        (
-            "{source}, dilated by the stride and padded with zeros, is read through the kernel turned "
-            "by 180 degrees: that is {of}."
-        ),
+        "{source}, dilated by the stride and padded, read through the turned kernel, is {of}.",
         "{source} 按步幅插0、再补0之后，与旋转180度的卷积核做相关，得到 {of}。",
     ),
     "about gather dilated": (
-        (
-            "{source}, dilated by the stride and padded with zeros, is read through the kernel as it "
-            "is: that is {of}."
-        ),
+        "{source}, dilated by the stride and padded, read through the kernel as it is, is {of}.",
         "{source} 按步幅插0、再补0之后，与未旋转的卷积核做相关，得到 {of}。",
     ),
     "about scatter": (
-        (
-            "Each cell of {source} hands its value to the cells of {of} it is connected with. "
-            "Nothing is turned. The last grid is the sum so far."
-        ),
-        (
-            "{source} 的每个格子把自己的值分发给 {of} 中与它相连的格子，"
-            "什么也不用旋转。最后的网格是到此为止的和。"
-        ),
+        "Each cell of {source} hands its value on to cells of {of}; nothing is turned.",
+        "{source} 的每个格子把自己的值分发给 {of} 中与它相连的格子，什么也不用旋转。",
     ),
     "about matrix": (
-        (
-            "The same map as one sparse matrix: a row for each cell of {of}, a column for each cell of "
-            "{source}. One colour is one shared number."
-        ),
-        (
-            "同一个线性映射写成一个稀疏矩阵：{of} 的每个格子一行，"
-            "{source} 的每个格子一列；同色即共享的同一个数。"
-        ),
+        "One sparse matrix: a row a cell of {of}, a column a cell of {source}, a colour a number.",
+        "同一映射的稀疏矩阵：{of} 的每格一行，{source} 的每格一列，同色即同一个数。",
     ),
     "about network": (
-        (
-            "The layer unrolled: of {dense} connections {left} are left, in {colours} colours; "
-            "one colour is one tap of the kernel."
-        ),
-        (
-            "把这一层展开：全连接共 {dense} 条，留下 {left} 条，{colours} 种颜色；"
-            "一种颜色是卷积核的一个位置。"
-        ),
+        "The layer unrolled: of {dense} connections {left} are left, in {colours} colours.",
+        "把这一层展开：全连接共 {dense} 条，留下 {left} 条，{colours} 种颜色。",
     ),
     "about graph": (
-        "The chain rule, edge by edge. Under each array is the gradient that arrives at it.",
+        "The chain rule, edge by edge; under each array is the gradient that arrives at it.",
         "沿着每条边的链式法则；每个数组下面是传到它的误差敏感项。",
     ),
     "about duality": (
-        (
-            "Forward correlation means backward convolution, and forward convolution backward "
-            "correlation."
-        ),
+        "Forward correlation means backward convolution, and the other way round.",
         "前向相关，反向卷积；前向卷积，反向相关。",
     ),
     "of": ("Array", "数组"),
@@ -98,21 +66,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "pause": ("Pause", "暂停"),
     "reset": ("Reset numbers", "恢复数值"),
     "theme": ("Light or dark", "亮色或暗色"),
-    "forward": ("Forward", "正向传播"),
-    "backward": ("Backward", "反向传播"),
     "equation": ("Equation", "公式"),
-    "input": ("input", "输入"),
-    "output": ("output", "输出"),
-    "inner": ("on the way", "中间量"),
-    "upstream": ("upstream gradient", "传来的误差敏感项"),
-    "gradient": ("gradient", "误差敏感项"),
-    "kernel": ("kernel", "卷积核"),
-    "stride": ("stride", "步幅"),
-    "padded": ("padding", "补0"),
-    "dilated": ("dilation", "空洞"),
-    "groups": ("groups", "分组"),
-    "output padding": ("output padding", "输出补0"),
-    "turned": ("turned by 180°", "旋转180度"),
     "given": ("given", "给定"),
     "change": ("Change {cell}", "修改 {cell}"),
     "read by": ("Read by", "被读取于"),
@@ -132,19 +86,11 @@ _WORDS: dict[str, tuple[str, str]] = {
         "{given} numbers changed; {count} cells follow.",
         "改动了 {given} 个数，{count} 个格子随之变化。",
     ),
-    "sum so far": ("sum so far", "到此为止的和"),
     "handed out": ("handed out", "分发"),
     "too large": ("Too large to draw here; look at another view.", "太大，画不下；请看别的视图。"),
-    "padding": ("padding", "补0"),
-    "dilation": ("zeros between, from the stride", "步幅造成的插0"),
-    "remainder": ("leftover rows", "余下的行列"),
-    "unread": ("read by no window", "没有窗口读到"),
-    "cropped": ("cropped away", "裁掉"),
-    "correlation": ("forward correlation", "前向相关"),
-    "convolution": ("forward convolution", "前向卷积"),
     "choice": ("chosen among", "从中选出"),
     "help": (
-        "Keys: arrows move, a digit changes a number, the bar's buttons step and play.",
+        "Keys: arrows move, a digit changes a number, the buttons step and play.",
         "键盘：方向键移动，按数字键修改数值，按钮可单步和播放。",
     ),
     "no script": ("This page needs JavaScript.", "此页面需要 JavaScript。"),
@@ -152,6 +98,10 @@ _WORDS: dict[str, tuple[str, str]] = {
 
 
 def page_words(lang: str) -> dict[str, str]:
-    """Every phrase of the page in one language."""
+    """Every phrase of the page in one language.
+
+    >>> page_words("zh")["view gather"]
+    '收集'
+    """
     column = LANGUAGES.index(lang)
-    return {key: pair[column] for key, pair in _WORDS.items()}
+    return {key: pair[column] for key, pair in {**WORDS, **_WORDS}.items()}
