@@ -59,7 +59,7 @@ def explain(target: str, **given: Any) -> int:
     view = e.view(options.get("view", "gather"), given["of"]) if given["view"] else None
     proof = e.prove() if given["prove"] else None
     if given["output"]:
-        _save(e, given["output"], cells, options)
+        _save(e, given["output"], cells, dict(options))
     if given["as_json"]:
         emit_json(_as_data(e, cells, view, proof, given["steps"]))
     elif given["output"]:
@@ -126,13 +126,16 @@ def _of_run(path: str, given: dict[str, Any]) -> ModelExplanation:
 
 
 def _save(e: Explanation, path: Path, cells: list[Cell], options: dict[str, Any]) -> None:
-    if path.suffix.lower() in (".txt", ".md", ".tex"):
-        e.save(path)
-        return
-    chosen = dict(options)
-    if cells:
-        chosen["cell"] = cells[0]
-    e.save(path, **chosen)
+    suffix = path.suffix.lower()
+    if suffix in (".txt", ".md", ".tex"):
+        options = {}
+    elif suffix == ".html":
+        options.pop("of", None)
+    elif suffix in (".gif", ".mp4"):
+        options.pop("view", None)
+    elif cells:
+        options["cell"] = cells[0]
+    e.save(path, **options)
 
 
 def _as_data(

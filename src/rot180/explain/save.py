@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import tempfile
 from collections.abc import Callable
@@ -33,22 +34,33 @@ def save(e: Explanation, path: str | Path, **options: Any) -> Path:
     elif suffix == ".html":
         from rot180.explain.page import render
 
-        page = render(e, **options)
+        page = render(e, **_accepted(render, suffix, options))
         write_whole(target, lambda part: part.write_text(page, "utf-8"))
     elif suffix in _FIGURES:
         from rot180.explain.figures import draw
 
-        write_whole(target, lambda part: draw(e, part, **options))
+        write_whole(target, lambda part: draw(e, part, **_accepted(draw, suffix, options)))
     elif suffix in _FILMS:
         from rot180.explain.figures import animate
 
-        write_whole(target, lambda part: animate(e, part, **options))
+        write_whole(target, lambda part: animate(e, part, **_accepted(animate, suffix, options)))
     else:
         known = ", ".join((*_TEXT, ".html", *_FIGURES, *_FILMS))
         raise ArgumentError(
             f"explain: unknown suffix of {target.name!r}", expected=known, got=repr(suffix)
         )
     return target
+
+
+def _accepted(
+    function: Callable[..., Any], suffix: str, options: dict[str, Any]
+) -> dict[str, Any]:
+    """The options, or an ArgumentError that names what this format does not take."""
+    taken = inspect.signature(function).parameters.values()
+    unknown = set(options) - {p.name for p in taken}
+    if unknown and not any(p.kind is p.VAR_KEYWORD for p in taken):
+        raise ArgumentError(f"explain: {suffix} takes no option {', '.join(sorted(unknown))}")
+    return options
 
 
 def write_whole(target: Path, write: Callable[[Path], object]) -> None:

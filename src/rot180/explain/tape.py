@@ -23,10 +23,12 @@ from rot180.core import (
     Take,
     Tensor,
     Windows,
+    apply,
     gradients,
     listening,
     pointwise,
 )
+from rot180.core.expression import constant
 from rot180.errors import ArgumentError
 
 __all__ = ["Step", "Tape", "Value", "copied", "is_alias", "is_reduction", "record"]
@@ -199,10 +201,12 @@ def record(
 
     with listening(listen):
         z = function(*tensors)
-    if isinstance(z, tuple):
-        z = z[0]
-    if not isinstance(z, Tensor):
-        raise ArgumentError("explain: the function must return a tensor", got=type(z).__name__)
+        if isinstance(z, tuple):
+            z = z[0]
+        if not isinstance(z, Tensor):
+            raise ArgumentError("explain: the function must return a tensor", got=type(z).__name__)
+        if listener.value(z) in tape.inputs:  # a function that hands its argument on
+            z = apply(_COPY, z)
     tape.output = listener.value(z)
     if tape.output.role == "constant":
         raise ArgumentError("explain: the result does not depend on the arguments")
@@ -220,20 +224,36 @@ def _sweep(
     upstream: Callable[[tuple[int, ...]], Array] | Array | None,
 ) -> None:
     given = upstream(z.shape) if callable(upstream) else upstream
-    g = Tensor(np.ones(z.shape, z.dtype) if given is None else np.asarray(given, z.dtype))
+    start = np.ones(z.shape, z.dtype) if given is None else np.asarray(given, z.dtype)
+    # It requires a gradient, so that sums of gradients are recorded and not added up in place.
+    g = Tensor(start, requires_grad=True)
     listener.tape.upstream = listener.know(g, Value(g.data, role="upstream"))
     wanted = [t for t in leaves if t.requires_grad]
     wanted += [t for t in inner if t.requires_grad and t is not z]
     listener.backward = True
     with listening(listener):
         found = gradients([z], wanted, [g], create_graph=True)
+    given_leaves = {id(t) for t in leaves}
     for t, delta in zip(wanted, found, strict=True):
         source = listener.value(t)
-        if delta is not None and source not in listener.tape.deltas:
-            listener.tape.deltas[source] = listener.value(delta)
+        if source in listener.tape.deltas or (delta is None and id(t) not in given_leaves):
+            continue
+        found_here = _nothing(source, listener) if delta is None else listener.value(delta)
+        listener.tape.deltas[source] = found_here
+
+
+def _nothing(source: Value, listener: _Listener) -> Value:
+    """The gradient of what the result does not depend on smoothly: 0 everywhere."""
+    upstream = listener.tape.upstream
+    value = Value(np.zeros_like(source.array))
+    read = (upstream,) if upstream is not None else ()
+    value.step = Step(_ZERO, read, value, backward=True, place=len(listener.tape.steps))
+    listener.tape.steps.append(value.step)
+    return value
 
 
 _COPY = pointwise("copy", lambda x: x)
+_ZERO = pointwise("nothing", lambda g: constant(0.0))
 
 
 def copied(value: Value) -> Step:
