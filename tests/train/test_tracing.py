@@ -13,7 +13,17 @@ from rot180 import nn
 from rot180.core import Program, Tensor, default_generator, generator_state, set_generator_state
 from rot180.errors import ShapeError, TraceError
 from rot180.nn.models import cnn, lenet5, resnet20, vgg6
-from rot180.optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop, StepLR
+from rot180.optim import (
+    SGD,
+    Adagrad,
+    Adam,
+    AdamW,
+    Optimizer,
+    RMSprop,
+    StepLR,
+    clip_grad_norm_,
+    clip_grad_value_,
+)
 from rot180.train.tracing import trace_forward, trace_loss, trace_step
 
 OPTIMIZERS: list[tuple[type[Optimizer], dict[str, Any]]] = [
@@ -319,6 +329,32 @@ def test_targets_are_checked_before_the_step() -> None:
         np.testing.assert_array_equal(parameter.data, kept)
     with pytest.raises(ShapeError, match=r"input x; expected float64\[3, 1, 12, 12\], got float32"):
         twins.program.step(x=x.astype(np.float32), y=y)
+
+
+@pytest.mark.parametrize("bounds", [(0.05, None), (None, 1e-3), (0.01, 1e-3), (1e6, 1e6)])
+def test_gradients_are_bounded(bounds: tuple[float | None, float | None]) -> None:
+    by_norm, by_value = bounds
+    build, shape = NETWORKS["lenet5"]
+    twins = Twins(build, lambda p: SGD(p, lr=0.5, momentum=0.9), shape)
+    twins.program = trace_step(
+        twins.traced, twins.loss, twins.second, twins.x, twins.y,
+        clip_grad_norm=by_norm, clip_grad_value=by_value,
+    )  # fmt: skip
+    for _ in range(2):
+        x, y = twins.batch()
+        loss = twins.loss(twins.eager(Tensor(x)), y)
+        twins.first.zero_grad()
+        loss.backward()
+        if by_value is not None:
+            clip_grad_value_(twins.eager.parameters(), by_value)
+        if by_norm is not None:
+            total = clip_grad_norm_(twins.eager.parameters(), by_norm)
+        twins.first.step()
+        outputs = twins.program.step(x=x, y=y)
+        if by_norm is not None:
+            np.testing.assert_allclose(outputs["grad_norm"], total, rtol=1e-12)
+        for ours, theirs in zip(twins.traced.parameters(), twins.eager.parameters(), strict=True):
+            np.testing.assert_allclose(ours.data, theirs.data, rtol=1e-12, atol=1e-14)
 
 
 def test_evaluation_and_inference(rng: np.random.Generator) -> None:

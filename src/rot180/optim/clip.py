@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rot180.core import Tensor
+from rot180.core import Tensor, apply, pointwise
+from rot180.core import expression as e
 from rot180.errors import ArgumentError, NumericsError
+from rot180.ops import clip, norm, reshape, stack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-__all__ = ["clip_grad_norm_", "clip_grad_value_"]
+__all__ = ["bounded_by_norm", "bounded_by_value", "clip_grad_norm_", "clip_grad_value_"]
 
 
 def _gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
@@ -90,3 +92,21 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
     for gradient in _gradients(parameters):
         values = gradient.writable()
         np.clip(values, -bound, bound, out=values)
+
+
+# The same as operations, for a step that is traced: nothing is changed in place.
+
+
+def bounded_by_norm(gradients: Sequence[Tensor], max_norm: float) -> tuple[list[Tensor], Tensor]:
+    """Gradients scaled as `clip_grad_norm_` does, and the norm before."""
+    norms = stack([norm(reshape(g, -1)) for g in gradients])
+    total = norm(norms)
+    # A NaN scale is no smaller than 1 and is applied, too.
+    bound = e.constant(float(max_norm))
+    scale = pointwise("clip", lambda x: e.where(bound / (x + 1e-6) >= 1.0, 1.0, bound / (x + 1e-6)))
+    return [g * apply(scale, total) for g in gradients], total
+
+
+def bounded_by_value(gradients: Sequence[Tensor], clip_value: float) -> list[Tensor]:
+    """Gradients bounded as `clip_grad_value_` does."""
+    return [clip(g, -float(clip_value), float(clip_value)) for g in gradients]

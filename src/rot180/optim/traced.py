@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from rot180.core import Tensor, Tracer, apply, no_grad
+from rot180.core import Tensor, Tracer, apply
 
 if TYPE_CHECKING:
     from rot180.optim.law import Law
@@ -24,12 +24,11 @@ def traced_step(
 
     Args:
         optimizer: whose laws to follow.
-        tracer: the running trace, which holds all the parameters.
+        tracer: the running trace, which holds all the parameters, in its phase "update".
         gradients: parameter to gradient.
         names: what each parameter of the optimiser is called, in order.
     """
     called = iter(names)
-    tracer.phase = "update"
     for group in optimizer.param_groups:
         law = optimizer.law(group)
         together: dict[object, list[tuple[Tensor, str]]] = {}
@@ -70,7 +69,7 @@ def _traced_members(
             source = _state_source(optimizer, group, law, parameter, state)
             cells[state] = tracer.state(f"{name}.{state}", parameter.shape, parameter.dtype, source)
         given = {"p": parameter, "g": gradients[parameter], **cells}
-        with no_grad(), tracer.scope(type(optimizer).__name__, given) as finish:
+        with tracer.scope(type(optimizer).__name__, given) as finish:
             made: dict[str, Tensor] = {}
             for move in law.moves:
                 inputs = [(cells | made)[read] for read in move.kind.inputs]

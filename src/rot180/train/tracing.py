@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rot180.core import Program, Tensor, Tracer, enable_grad, gradients, no_grad
 from rot180.errors import ShapeError, TraceError
 from rot180.nn import Module
+from rot180.optim.clip import bounded_by_norm, bounded_by_value
 from rot180.optim.traced import traced_step
 
 if TYPE_CHECKING:
@@ -107,7 +108,14 @@ def trace_loss(model: Module, loss: Callable[..., Tensor], x: Given, y: Given) -
 
 
 def trace_step(
-    model: Module, loss: Callable[..., Tensor], optimizer: Optimizer, x: Given, y: Given
+    model: Module,
+    loss: Callable[..., Tensor],
+    optimizer: Optimizer,
+    x: Given,
+    y: Given,
+    *,
+    clip_grad_norm: float | None = None,
+    clip_grad_value: float | None = None,
 ) -> Program:
     """A whole training step: forward, loss, backward, update.
 
@@ -117,10 +125,13 @@ def trace_step(
         optimizer: which moves the parameters that it was given.
         x: shape and data type of the input.
         y: shape and data type of the target.
+        clip_grad_norm: the largest norm of all gradients together, as `clip_grad_norm_`.
+        clip_grad_value: the largest cell of the gradients, bounded before the norm.
 
     Returns:
-        A program with the inputs "x" and "y" and the outputs "loss" and "output", which writes the
-        parameters, the running statistics and the state of the optimiser.
+        A program with the inputs "x" and "y" and the outputs "loss" and "output" (and "grad_norm",
+        the norm before it is bounded, with `clip_grad_norm`), which writes the parameters, the
+        running statistics and the state of the optimiser.
 
     Raises:
         TraceError: the model or the loss looks at values; names the line.
@@ -133,7 +144,17 @@ def trace_step(
         value = loss(output, targets)
         if value.size != 1:
             raise ShapeError("trace_step: the loss is one number", got=f"shape {value.shape}")
+        outputs = {"loss": value, "output": output}
         moved = [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
-        found = zip(moved, gradients([value], moved), strict=True)
-        traced_step(optimizer, tracer, {p: g for p, g in found if g is not None}, names)
-        return tracer.program(loss=value, output=output)
+        pairs = zip(moved, gradients([value], moved), strict=True)
+        found = {p: g for p, g in pairs if g is not None}
+        tracer.phase = "update"
+        with no_grad():
+            if clip_grad_value is not None:
+                bounded = bounded_by_value(list(found.values()), clip_grad_value)
+                found = dict(zip(found, bounded, strict=True))
+            if clip_grad_norm is not None:
+                bounded, total = bounded_by_norm(list(found.values()), clip_grad_norm)
+                found, outputs["grad_norm"] = dict(zip(found, bounded, strict=True)), total
+            traced_step(optimizer, tracer, found, names)
+        return tracer.program(**outputs)
