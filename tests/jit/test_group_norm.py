@@ -10,6 +10,7 @@ import pytest
 from harness import RUNNABLE, Buffer, blank, code_of, given, pack, run
 
 import rot180 as rt
+from rot180.jit.bias import BiasGrad
 from rot180.jit.group_norm import GroupNorm, GroupNormGrad, GroupNormParameterGrad, last_axes
 from rot180.jit.layout import Planes
 from rot180.jit.target import TARGETS
@@ -79,13 +80,22 @@ def test_group_and_layer_norm(
         "mean": given(made["mean"], replace(flat, images=full.images)),
         "rstd": given(made["rstd"], replace(flat, images=full.images)),
         "dx": blank(full, dtype),
+        "sums": blank(Planes(full.images, c, (), block), dtype),
+        "dots": blank(Planes(full.images, c, (), block), dtype),
         "dweight": blank(shape, dtype),
         "dbias": blank(shape, dtype),
     }
     back = GroupNormGrad(there, goal, group, weights, relu, dtype=dtype)
     made = run(back, {name: arrays[name] for name in back.arrays}, target, parts)
-    parameters = GroupNormParameterGrad(there, goal, group, weights, relu, dtype=dtype)
-    made |= run(parameters, {name: arrays[name] for name in parameters.arrays}, target, parts)
+    if weights == "channel":
+        channels = Planes(n, c, (), block)
+        for gradient, sums in (("dbias", "sums"), ("dweight", "dots")):
+            assert not made[sums][n:].any()
+            summed = {"g": given(made[sums][:n], channels), "db": blank((c,), dtype)}
+            made[gradient] = run(BiasGrad(channels, dtype), summed, target, parts)["db"]
+    else:
+        kernel = GroupNormParameterGrad(there, goal, group, weights, relu, dtype=dtype)
+        made |= run(kernel, {name: arrays[name] for name in kernel.arrays}, target, parts)
     assert not made["dx"][n:].any()
     made["dx"] = made["dx"][:n]
     for name, tensor in zip(("dx", "dweight", "dbias"), wide, strict=True):

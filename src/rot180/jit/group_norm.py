@@ -8,8 +8,11 @@
         h = weight · (g where z > 0);  level = Σ h;  slope = Σ h · (x − m)
         for its channels, cells:  dx = rstd · (h − level / n − (x − m) · rstd² · slope / n)
 
-    for what one weight belongs to, in this part's share
-        dbias = Σ g,  dweight = Σ g · (x − m) · rstd   over images, and over what shares the weight
+Weights of channels: Σ g and Σ g · (x − m) · rstd of every image and channel are known on the way to
+level and slope, and written; `BiasGrad` adds them up over the images. Weights of cells:
+
+    for channel of a group in this part's share, for its cells
+        dbias = Σ g,  dweight = Σ g · (x − m) · rstd   over images and groups
 
 Instance norm has groups of one channel. Layer norm has one group, and a weight for each cell of it;
 over the last axes only, those before them count as channels (`last_axes`). With B images in the
@@ -161,7 +164,7 @@ class _Backward(_Norm):
     """What both gradients have in common: z is where the upstream gradient lies."""
 
     def given(
-        self, k: Emitter, places: list[Index], c: Index, own: Index, mean: Any, rstd: Any,
+        self, k: Emitter, places: list[Index], own: Index, c: Index, mean: Any, rstd: Any,
         lanes: int,
     ) -> tuple[Any, Any]:  # fmt: skip
         """(g where the output was positive, (x − mean) · rstd) of one vector."""
@@ -191,6 +194,9 @@ class _Backward(_Norm):
 class GroupNormGrad(_Backward):
     """dx from g, x and what the forward pass wrote.
 
+    Weights of channels: "sums" and "dots" lie like (N, C) in blocks; added up over the images they
+    are dbias and dweight.
+
     Attributes:
         dx: where it goes; where x lies, if None.
     """
@@ -201,7 +207,7 @@ class GroupNormGrad(_Backward):
     @property
     def arrays(self) -> tuple[str, ...]:
         """Names of the arrays, in the order of the kernel's table."""
-        return (*self.read, "dx")
+        return (*self.read, "dx", *(("sums", "dots") if self.weights == "channel" else ()))
 
     def emit(self, name: str, target: Target) -> Any:
         """The second loop nest above."""
@@ -213,13 +219,16 @@ class GroupNormGrad(_Backward):
                 block, group = k.divmod(unit, self.groups)
                 own = k.at((group, self.group))
                 mean, rstd = (k.load(a, k.at((unit, lanes)), lanes) for a in ("mean", "rstd"))
-                found = sums(k, x.sizes[-1], lanes, 2)
-                with k.loop(0, self.group) as c, outer(k, *planes) as rows:
-                    starts = self.starts(k, planes, block, own, c, rows)
-                    add = functools.partial(self._add, k, starts, own, c, mean, rstd, found)
-                    over(k, x.sizes[-1], lanes, add, len(found[0]))
+                totals = [k.variable(k.constant(0.0, lanes)) for _ in range(2)]
+                with k.loop(0, self.group) as c:
+                    found = sums(k, x.sizes[-1], lanes, 2)
+                    with outer(k, *planes) as rows:
+                        starts = self.starts(k, planes, block, own, c, rows)
+                        add = functools.partial(self._add, k, starts, own, c, mean, rstd, found)
+                        over(k, x.sizes[-1], lanes, add, len(found[0]))
+                    self._close(k, block, k.at(own, c), found, totals)
                 share = k.constant(1.0 / self.count, lanes)
-                level, slope = (k.mul(summed(k, ways, lanes), share) for ways in found)
+                level, slope = (k.mul(total.get(), share) for total in totals)
                 with k.loop(0, self.group) as c, outer(k, *planes) as rows:
                     starts = self.starts(k, planes, block, own, c, rows)
                     one = functools.partial(
@@ -228,12 +237,25 @@ class GroupNormGrad(_Backward):
                     over(k, x.sizes[-1], lanes, one, 2)
         return k.finish()
 
+    def _close(
+        self, k: Emitter, block: Index, channel: Index, found: list[list[Variable]],
+        totals: list[Variable],
+    ) -> None:  # fmt: skip
+        """The sums of one channel join those of its group; those without weight are written."""
+        lanes = self.x.block
+        for array, ways, total in zip(("sums", "dots"), found, totals, strict=True):
+            value = summed(k, ways, lanes)
+            if self.weights == "channel":
+                k.store(value, array, k.at((block, self.x.channels * lanes), (channel, lanes)))
+                value = k.mul(value, k.splat(k.load("weight", channel, 1), lanes))
+            total.set(k.add(total.get(), value))
+
     def _through(
         self, k: Emitter, places: list[Index], own: Index, c: Index, mean: Any, rstd: Any,
         lanes: int,
     ) -> tuple[Any, Any]:  # fmt: skip
         """(weight · g, (x − mean) · rstd)."""
-        g, normal = self.given(k, places, c, own, mean, rstd, lanes)
+        g, normal = self.given(k, places, own, c, mean, rstd, lanes)
         if self.weights:
             g = k.mul(g, self.parameter(k, "weight", c, own, places[-1], lanes))
         return g, normal
@@ -242,10 +264,11 @@ class GroupNormGrad(_Backward):
         self, k: Emitter, starts: list[Index], own: Index, c: Index, mean: Any, rstd: Any,
         found: list[list[Variable]], q: Index, lanes: int, new: Any, way: int,
     ) -> None:  # fmt: skip
-        h, normal = self._through(k, self.places(k, starts, q), own, c, mean, rstd, lanes)
-        h = fresh(k, h, new)
-        found[0][way].set(k.add(found[0][way].get(), h))
-        found[1][way].set(k.fma(h, normal, found[1][way].get()))
+        given = self._through if self.weights == "cell" else self.given
+        g, normal = given(k, self.places(k, starts, q), own, c, mean, rstd, lanes)
+        g = fresh(k, g, new)
+        found[0][way].set(k.add(found[0][way].get(), g))
+        found[1][way].set(k.fma(g, normal, found[1][way].get()))
 
     def _cell(
         self, k: Emitter, starts: list[Index], own: Index, c: Index, mean: Any, rstd: Any,
@@ -262,7 +285,7 @@ class GroupNormGrad(_Backward):
 
 @dataclass(frozen=True)
 class GroupNormParameterGrad(_Backward):
-    """dweight and dbias from g, x and what the forward pass wrote."""
+    """dweight and dbias of weights of cells, from g, x and what the forward pass wrote."""
 
     dtype: str = "float32"
 
@@ -272,51 +295,14 @@ class GroupNormParameterGrad(_Backward):
         return (*(self.read if self.relu else self.read[:4]), "dweight", "dbias")
 
     def emit(self, name: str, target: Target) -> Any:
-        """The third loop nest above; a unit is a channel (of a group, for weights of cells)."""
+        """The third loop nest above."""
         k = Emitter(name, self.arrays, target, np.dtype(self.dtype))
-        if self.weights == "channel":
-            first, after = k.share(self.x.channels)
-            with k.loop(first, after) as number:
-                self._channel(k, number)
-            return k.finish()
         planes = self.planes()
         first, after = k.share(self.group)
         with k.loop(first, after) as c, outer(k, *planes) as rows:
-            over(
-                k,
-                planes[0].sizes[-1],
-                self.x.block,
-                functools.partial(self._cell, k, planes, rows, c),
-            )
+            one = functools.partial(self._cell, k, planes, rows, c)
+            over(k, planes[0].sizes[-1], self.x.block, one)
         return k.finish()
-
-    def _channel(self, k: Emitter, number: Index) -> None:
-        planes = self.planes()
-        x, lanes = planes[0], self.x.block
-        group, c = k.divmod(number, self.group)
-        own = k.at((group, self.group))
-        totals = [k.variable(k.constant(0.0, lanes)) for _ in range(2)]
-        with k.loop(0, x.blocks) as block:
-            where = k.at((block, self.groups * lanes), (group, lanes))
-            mean, rstd = (k.load(array, where, lanes) for array in ("mean", "rstd"))
-            found = sums(k, x.sizes[-1], lanes, 2)
-            with outer(k, *planes) as rows:
-                starts = self.starts(k, planes, block, own, c, rows)
-                add = functools.partial(self._add, k, starts, own, c, mean, rstd, found)
-                over(k, x.sizes[-1], lanes, add, len(found[0]))
-            for total, ways in zip(totals, found, strict=True):
-                total.set(k.add(total.get(), summed(k, ways, lanes)))
-        for array, total in zip(("dbias", "dweight"), totals, strict=True):
-            k.store(k.total(total.get()), array, number)
-
-    def _add(
-        self, k: Emitter, starts: list[Index], own: Index, c: Index, mean: Any, rstd: Any,
-        found: list[list[Variable]], q: Index, lanes: int, new: Any, way: int,
-    ) -> None:  # fmt: skip
-        g, normal = self.given(k, self.places(k, starts, q), c, own, mean, rstd, lanes)
-        g = fresh(k, g, new)
-        found[0][way].set(k.add(found[0][way].get(), g))
-        found[1][way].set(k.fma(g, normal, found[1][way].get()))
 
     def _cell(
         self, k: Emitter, planes: list[Planes], rows: list[Index], c: Index,
@@ -330,7 +316,7 @@ class GroupNormParameterGrad(_Backward):
             mean, rstd = (k.load(array, where, block_of) for array in ("mean", "rstd"))
             own = k.at((group, self.group))
             places = self.places(k, self.starts(k, planes, block, own, c, rows), q)
-            g, normal = self.given(k, places, c, own, mean, rstd, lanes)
+            g, normal = self.given(k, places, own, c, mean, rstd, lanes)
             totals[0].set(k.add(totals[0].get(), g))
             totals[1].set(k.fma(g, normal, totals[1].get()))
         at = k.at((c, planes[-1].plane), rows[-1], q)
