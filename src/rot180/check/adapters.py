@@ -15,7 +15,7 @@ from rot180.check.subject import as_array, is_torch, subject
 from rot180.core import Array, Function, Tensor
 from rot180.errors import ArgumentError, ShapeError
 
-__all__ = ["Ran", "run_code"]
+__all__ = ["Ran", "accepted", "run_code"]
 
 _PARAMETERS = {
     "w": ("w", "W", "weight", "weights", "kernel", "filters", "gamma"),
@@ -30,8 +30,8 @@ _GRADIENTS = {
     "b": ("db", "dB", "dbias", "grad_b", "b_grad", "grad_bias", "bias_grad", "dbeta"),
 }  # fmt: skip
 
-Ran = tuple["Array | None", dict[str, Array], list[str]]
-"""The output (None: there is no forward pass), the gradients by operand, and notes."""
+Ran = tuple["Array | None", dict[str, "Array | None"], list[str]]
+"""The output (None: there is no forward pass), gradients by operand (None: none came), notes."""
 
 
 def run_code(code: Any, operands: Mapping[str, Array], g: Array) -> Ran:
@@ -75,6 +75,21 @@ def run_code(code: Any, operands: Mapping[str, Array], g: Array) -> Ran:
     return output, _named(made, tuple(operands)), notes
 
 
+def accepted(code: Any, names: Sequence[str]) -> tuple[str, ...]:
+    """The operands that the code takes, as its parameters or as attributes of a layer."""
+    stand_in = {name: np.zeros(()) for name in names}
+    if isinstance(code, tuple):
+        return tuple(names[: len(_fitting(code[0], stand_in, 0))]) if code else ()
+    if _is_function_class(code):
+        return tuple(names[: len(_fitting(code.forward, stand_in, 1))])
+    if hasattr(code, "forward"):
+        layer = code() if isinstance(code, type) else code
+        count = len(_fitting(layer.forward, stand_in, 0))
+        held = [n for n, words in _PARAMETERS.items() if any(hasattr(layer, w) for w in words)]
+        return tuple(n for i, n in enumerate(names) if i < count or n in held)
+    return tuple(names[: len(_fitting(code, stand_in, 1))]) if callable(code) else tuple(names)
+
+
 def _same(a: Array, b: Array) -> bool:
     return a.shape == b.shape and np.array_equal(a, b)
 
@@ -107,7 +122,7 @@ def _is_function_class(code: Any) -> bool:
 
 
 def _function_class(code: Any, own: dict[str, Array], g: Array) -> tuple[Array, Any]:
-    inputs: list[Any] = list(own.values())
+    inputs: list[Any] = _fitting(code.forward, own, 1)
     if not issubclass(code, Function):
         import torch
 
@@ -126,8 +141,8 @@ def _layer(layer: Any, own: dict[str, Array], g: Array) -> tuple[Array, Any]:
                 if hasattr(layer, word):
                     _put(layer, word, own[name])
     arguments = _fitting(layer.forward, own, 0)
-    output = layer.forward(*(_like(layer, a) for a in arguments))
-    made = layer.backward(_like(layer, g))
+    output = layer.forward(*arguments)
+    made = layer.backward(g)
     found = dict(zip(own, made if isinstance(made, tuple | list) else (made,), strict=False))
     for name, words in _GRADIENTS.items():
         if name in own and found.get(name) is None:
@@ -135,7 +150,7 @@ def _layer(layer: Any, own: dict[str, Array], g: Array) -> tuple[Array, Any]:
             parameter = (getattr(layer, word, None) for word in _PARAMETERS.get(name, ()))
             grads = (getattr(p, "grad", None) for p in parameter)
             found[name] = next((v for v in (*present, *grads) if v is not None), None)
-    return as_array(output), {name: d for name, d in found.items() if d is not None}
+    return as_array(output), found
 
 
 def _put(layer: Any, word: str, value: Array) -> None:
@@ -146,11 +161,7 @@ def _put(layer: Any, word: str, value: Array) -> None:
         setattr(layer, word, value)
 
 
-def _like(layer: Any, value: Array) -> Any:
-    return value
-
-
-def _named(made: Any, names: Sequence[str]) -> dict[str, Array]:
+def _named(made: Any, names: Sequence[str]) -> dict[str, Array | None]:
     """Gradients by operand, from a dictionary, a tuple in the order of the operands, or one."""
     if isinstance(made, Mapping):
         words = {word: name for name in names for word in (name, f"d{name}", f"grad_{name}")}
@@ -162,7 +173,7 @@ def _named(made: Any, names: Sequence[str]) -> dict[str, Array]:
                 expected=", ".join(f"d{name}" for name in names),
                 got=", ".join(map(str, unknown)),
             )
-        return {words[key]: as_array(value) for key, value in made.items() if value is not None}
+        return {words[key]: _array(value) for key, value in made.items()}
     values = made if isinstance(made, tuple | list) else (made,)
     if is_torch(made) or isinstance(made, np.ndarray | Tensor):
         values = (made,)
@@ -172,5 +183,8 @@ def _named(made: Any, names: Sequence[str]) -> dict[str, Array]:
             expected=f"at most {len(names)} ({', '.join(f'd{name}' for name in names)})",
             got=str(len(values)),
         )
-    pairs = zip(names, values, strict=False)
-    return {name: as_array(value) for name, value in pairs if value is not None}
+    return {name: _array(value) for name, value in zip(names, values, strict=False)}
+
+
+def _array(value: Any) -> Array | None:
+    return None if value is None else as_array(value)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from rot180.check.adapters import run_code
+from rot180.check.adapters import accepted, run_code
 from rot180.check.catalogue import Family, Trial, family_of
 from rot180.check.diagnosis import Diagnosis, Finding, Question, algebra_lines
 from rot180.check.discriminate import applies, collisions, trial_case
@@ -144,7 +144,7 @@ def _plain(value: Any) -> Any:
 
 
 def _wide(array: Array) -> Array:
-    return array if array.dtype.kind in "iub" else np.ascontiguousarray(array, np.float64)
+    return array if array.dtype.kind in "iub" else np.array(array, np.float64, order="C")
 
 
 def _case(
@@ -285,6 +285,9 @@ def _of_code(
 ) -> Diagnosis:  # fmt: skip
     operands = arrays if family.inputs[0] in arrays else None
     first = _chosen(family, operation, operands, options, seed)
+    if operands is None:
+        taken = (*accepted(code, family.inputs), *family.required, "g")
+        first = {name: a for name, a in first.items() if name in taken}
     diagnosis = _run(family, operation, code, first, options, noise, seed)
     for round in range(1, _ROUNDS):
         question = diagnosis.question
@@ -361,21 +364,34 @@ def _run(
     case = _case(family, operation, arrays, options)
     operands = {n: arrays[n] for n in family.inputs if n in arrays}
     output, made, notes = run_code(code, operands, arrays["g"])
-    for name, value in made.items():
+    came = {name: value for name, value in made.items() if value is not None}
+    for name, value in came.items():
         require_finite("diagnose", f"your d{name}", value)
-    epsilon = spacing(*arrays.values(), *made.values())
+    notes += _narrowed(operands, came)
+    epsilon = spacing(*arrays.values(), *came.values())
     if output is not None:
         notes = [*notes, *_forward_note(family, operation, arrays, options, output, epsilon)]
     wanted = {operand: gradient for gradient, operand in family.gradients}
     findings = [
-        _finding(family, case, wanted[name], value, epsilon, noise)
+        Finding(wanted[name], "missing")
+        if value is None
+        else _finding(family, case, wanted[name], value, epsilon, noise)
         for name, value in made.items()
-        if name in wanted
+        if name in wanted and operands[name].dtype.kind == "f"
     ]
     if not findings:
         raise ArgumentError("diagnose: the code returned no gradient")
     question = _question(family, case, tuple(findings), seed)
     return Diagnosis(operation, tuple(findings), question, tuple(notes), case)
+
+
+def _narrowed(operands: Mapping[str, Array], made: Mapping[str, Array]) -> list[str]:
+    """Gradients that came back in a coarser data type than their operand."""
+    return [
+        f"d{name} is {value.dtype}, {name} is {operands[name].dtype}: precision was lost"
+        for name, value in made.items()
+        if value.dtype.kind == "f" and value.dtype.itemsize < operands[name].dtype.itemsize
+    ]
 
 
 def _forward_note(

@@ -61,7 +61,8 @@ class Finding:
 
     Attributes:
         gradient: "dx", "dw", ...
-        verdict: "right", "mistake", "several" (more than one fits) or "unknown".
+        verdict: "right", "mistake", "several" (more than one fits), "missing" (None came) or
+            "unknown".
         explanations: what fits, the simplest first.
         cells: how many cells tell the named mistake from right, all of which speak for it.
         wrong: how many cells are wrong.
@@ -89,8 +90,8 @@ class Finding:
     @property
     def name(self) -> str:
         """The mistake by name, "right", or "not one of the known mistakes"."""
-        if self.verdict == "right":
-            return "right"
+        if self.verdict in ("right", "missing"):
+            return "right" if self.verdict == "right" else "no gradient came"
         return self.explanations[0].name if self.explanations else "not one of the known mistakes"
 
     @property
@@ -101,6 +102,8 @@ class Finding:
     @property
     def fix(self) -> str:
         """What to change."""
+        if self.verdict == "missing":
+            return "return a gradient: an output needs one where any of its inputs does"
         if not self.explanations:
             return ""
         return "; ".join(dict.fromkeys(m.fix for m in self.explanations[0].mistakes))
@@ -113,7 +116,7 @@ class Finding:
             lines.append(f"  {self.wrong} of {self.size} cells are wrong")
             if share > 0.5:
                 lines.append(f"  nearest: {name}, in {100 * share:.0f} % of the cells looked at")
-        elif self.verdict != "right":
+        elif self.explanations:
             same = self.size - self.cells
             lines.append(
                 f"  {self.cells} of {self.size} cells speak for it"

@@ -228,11 +228,8 @@ def weight_mistakes(upstream: str) -> tuple[Mistake, ...]:
         _dw("weight gradient transposed", "weight gradient", w.transposed(),
             "δw[s, r] in place of δw[r, s]", "the axes of δw are those of w", 11, ranks=(2,)),
         _dw("convolution instead of correlation", "weight gradient", w.turned("upstream"),
-            "δw[r] = Σ x[S·p + D·r − A]·g[P−1−p]: g was turned",
-            "correlate: the gradient is not turned"),
-        _dw("upstream gradient transposed in the weight gradient", "weight gradient",
-            w.transposed("upstream"), "g[q, p] in place of g[p, q]",
-            "rows stay rows: check the reshape of g", 12, ranks=(2,)),
+            "δw[r] = Σ x[S·p + D·r − A]·g[P−1−p]: an operand was turned",
+            "correlate: nothing is turned"),
         _dw("channels of the weight gradient exchanged", "weight gradient", _exchanged,
             "δw[c, k] in place of δw[k, c]", "δw has the shape of w"),
         _dw("groups mixed in the weight gradient", "weight gradient", w.interleaved,
@@ -310,4 +307,10 @@ BIAS = (
     *factors("db"),
 )  # fmt: skip
 
-CONV = (*INPUT, *weight_mistakes("z"), *BIAS)
+TRANSPOSED_UPSTREAM = (
+    _dw("upstream gradient transposed in the weight gradient", "weight gradient",
+        w.transposed("upstream"), "g[q, p] in place of g[p, q]",
+        "rows stay rows: check the reshape of g", 12, ranks=(2,)),
+)  # fmt: skip
+
+CONV = (*INPUT, *weight_mistakes("z"), *TRANSPOSED_UPSTREAM, *BIAS)

@@ -108,12 +108,8 @@ def _product(operation: str, arrays: Arrays, options: Options) -> Array:
 
 
 def _product_case(operation: str, arrays: Arrays, options: Options) -> Case:
-    wanted = {"dx": "input", "dw": "other"}
-    return engine_case(operation, matmul, _positional(arrays), options, wanted)
-
-
-def _positional(arrays: Arrays) -> dict[str, Array]:
-    return {{"x": "input", "w": "other"}.get(name, name): a for name, a in arrays.items()}
+    wanted = {"dx": "x", "dw": "w"}
+    return engine_case(operation, lambda x, w: matmul(x, w), arrays, options, wanted)
 
 
 def _fits(a: Array, b: Array, shape: tuple[int, ...]) -> Array | None:
@@ -121,7 +117,7 @@ def _fits(a: Array, b: Array, shape: tuple[int, ...]) -> Array | None:
 
 
 def _matrices(case: Case) -> tuple[Array, Array, Array] | None:
-    x, w, g = case.arrays["input"], case.arrays["other"], case.arrays["g"]
+    x, w, g = case.arrays["x"], case.arrays["w"], case.arrays["g"]
     return (x, w, g) if x.ndim == w.ndim == 2 else None
 
 

@@ -71,6 +71,22 @@ def _at_the_input(case: Case) -> Array | None:
     return made if np.isfinite(made).all() else None
 
 
+def _changed_in_place(case: Case) -> Iterator[Array]:
+    """The saved x was put through another activation before the backward pass read it."""
+    for other in ("relu", "sigmoid", "tanh"):
+        changed = _forward(other, case.arrays, {})
+
+        def h(x: Tensor, name: str = other) -> Tensor:
+            out: Tensor = OPERATIONS[name](x)
+            return out
+
+        with np.errstate(all="ignore"):
+            made = case.arrays["g"] * _slope(case.extra["f"], changed)
+        if np.isfinite(made).all():
+            yield made
+            yield made * _slope(h, case.arrays["x"])
+
+
 def _divided(case: Case) -> Array | None:
     slope = case.extra["slope"]
     return case.arrays["g"] / slope if (slope != 0).all() else None
@@ -103,6 +119,9 @@ MISTAKES = (
     entry("mask taken from the gradient", "dx", "chain",
           once(lambda case: np.maximum(_g(case), 0)), "g·[g > 0] instead of g·[x > 0]",
           "the mask is that of x"),
+    entry("saved array changed in place", "dx", "graph", _changed_in_place,
+          "f′ of an x that became relu(x), sigmoid(x) or tanh(x) after the forward pass",
+          "save a copy, or do not change what is saved", 13),
     entry("mask inverted", "dx", "chain",
           once(lambda case: _g(case) * (1 - case.extra["slope"])), "g·(1 − f′(x))",
           "let g pass where x > 0"),
