@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ops.table import TABLE, Sample
 
 import rot180 as rt
+from ops.table import TABLE, Sample
 from rot180.explain import Cell, Explanation
 from rot180.explain.formula import evaluate
 from rot180.explain.local import readers

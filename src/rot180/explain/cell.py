@@ -136,6 +136,8 @@ class Cell:
         if self._array_value.step is None:
             return f"{self.label} = {result}"
         written = write(self.formula, put_in)
+        if written == f"({result})":
+            written = result  # a single cell needs no bracket
         return f"{self.label} = {written}" + (f" = {result}" if written != result else "")
 
     @property

@@ -235,8 +235,8 @@ class Explanation:
         δ_x01 = δ_00·∂z_00/∂x_01 + δ_01·∂z_01/∂x_01    (chain rule)
         δ_x01 = δ_00·w_01 + δ_01·w_00    (local gradients put in)
         δ_x01 = w_01·δ_00 + w_00·δ_01    (the same, as the sweep reads it)
-        δ_x01 = (−3)·(−2) + (−4)·(−3) = 18    (numbers put in)
-        δ_x01 = 18    (the engine's value: equal)
+        δ_x01 = 1·4 + (−2)·4 = −4    (numbers put in)
+        δ_x01 = −4    (the engine's value: equal)
         """
         from rot180.explain.local import steps
 
@@ -286,9 +286,9 @@ class Explanation:
         return f"<explanation of {self.title}: {arrays}>"
 
     def _repr_html_(self) -> str:
-        from rot180.explain.page import render
+        from rot180.explain.page import notebook
 
-        return render(self)
+        return notebook(self)
 
     def save(self, path: str | Path, **options: Any) -> Path:
         """Write the explanation; the suffix picks the format.

@@ -149,6 +149,9 @@ def _chain(e: Explanation, cell: Ref, lines: list[Line], done: set[Ref]) -> None
         return e.notation.text(ref.name, ref.index)
 
     found = readers(e, cell, _READERS)
+    if not found:
+        lines.append(Line(f"{label} = 0", say("unread", e.lang)))
+        return
     shown = [(reader, local) for reader, local in found if local is not None]
     more = len(found) - len(shown)
     for reader, _ in shown:

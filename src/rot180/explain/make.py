@@ -55,8 +55,10 @@ def explain(
 
     >>> import rot180 as rt
     >>> e = rt.explain(lambda x, y, z: (x + y) * z, -2, 5, -4)
-    >>> e.dx[()], e.dx[()].numbers, e.dz[()]
-    (δ_x = δ·z, δ_x = 1·(−4) = −4, δ_z = δ·a1)
+    >>> e.f[()], e.da1[()], e.dx[()], e.dz[()]
+    (f = a1·z, δ_a1 = δ·z, δ_x = δ_a1, δ_z = δ·a1)
+    >>> print(e.da1[()].numbers)
+    δ_a1 = 1·(−4) = −4
     """
     inputs = [to_tensor(a) for a in arrays]
     tensors = [t for t in inputs if isinstance(t, Tensor) and t.requires_grad]

@@ -234,7 +234,7 @@ def explain_model(
     >>> net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8, 3))
     >>> m = explain_model(net, np.ones((1, 4, 4), np.float32), 2)
     >>> [layer.output for layer in m.layers], m["δ_w1"].shape
-    (['z1', 'z2', 'z3'], (2, 1, 3, 3))
+    (['z1', 'z2', 'z3', 'z4'], (2, 1, 3, 3))
     >>> m["δ_w1"][0, 0, 1, 1].agrees
     True
     """

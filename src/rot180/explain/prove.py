@@ -117,10 +117,10 @@ def _prove_window(
     large, small = ("δ", "x") if transposed else ("x", "δ")
     x, w, g = _Cells(large, sizes), _Cells("w", window.kernel), _Cells(small, outputs)
     sympy = load_sympy()
-    _, *generators = sympy.ring([*x.names, *w.names, *g.names], sympy.ZZ)
+    polynomials, *generators = sympy.ring([*x.names, *w.names, *g.names], sympy.ZZ)
     for cells in (x, w, g):
         cells.generators, generators = generators[: len(cells)], generators[len(cells) :]
-    total = generators_sum(
+    total = polynomials.zero + _sum_of(
         g[p] * w[_read(r, window.kernel, turned)] * x[h] for p, r, h in _relation(window, sizes)
     )
     entries = []
@@ -158,7 +158,7 @@ class _Cells:
         return self.generators[self._place[cell]]
 
 
-def generators_sum(products: Any) -> Any:
+def _sum_of(products: Any) -> Any:
     """The sum of ring elements (0 where there are none)."""
     parts: list[Any] = list(products)
     while len(parts) > 1:  # by halves: a sum of polynomials copies both
@@ -208,7 +208,7 @@ def _input_rule(window: Window, sizes: Cell, turned: bool, w: _Cells, g: _Cells,
         cell = _undilated(place, dilate, before, g.sizes)
         if cell is not None:
             parts.append(w[_read(tap, window.kernel, not turned)] * g[cell])
-    return generators_sum(parts)
+    return _sum_of(parts)
 
 
 def _weight_rule(window: Window, sizes: Cell, turned: bool, x: _Cells, g: _Cells, r: Cell) -> Any:
@@ -223,7 +223,7 @@ def _weight_rule(window: Window, sizes: Cell, turned: bool, x: _Cells, g: _Cells
         )
         if h in x:
             parts.append(x[h] * g[p])
-    return generators_sum(parts)
+    return _sum_of(parts)
 
 
 def _forward_rule(window: Window, sizes: Cell, turned: bool, x: _Cells, w: _Cells, p: Cell) -> Any:
@@ -233,7 +233,7 @@ def _forward_rule(window: Window, sizes: Cell, turned: bool, x: _Cells, w: _Cell
         h = tuple(axis.position(i, t) for axis, i, t in zip(window.axes, p, r, strict=True))
         if h in x:
             parts.append(w[_read(r, window.kernel, turned)] * x[h])
-    return generators_sum(parts)
+    return _sum_of(parts)
 
 
 # Everything else: formulas, written out down to what was given
@@ -285,7 +285,7 @@ def _vanishes(s: Any, difference: Any) -> bool:
     else:
         over, _ = s.fraction(s.together(difference))
         difference = s.expand(over)
-    return difference == 0 or s.simplify(difference) == 0
+    return bool(difference == 0 or s.simplify(difference) == 0)
 
 
 class _Written:

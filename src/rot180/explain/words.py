@@ -48,6 +48,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     ),
     "given": ("given", "给定"),
     "definition": ("its operation", "由运算定义"),
+    "unread": ("nothing reads it", "没有格子读取它"),
     "local": ("local gradient", "局部梯度"),
     "chain rule": ("chain rule", "链式法则"),
     "put in": ("local gradients put in", "代入局部梯度"),
