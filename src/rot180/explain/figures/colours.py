@@ -63,7 +63,7 @@ def array_colour(name: str, role: str = "", dark: bool = False) -> str:
     ('#0072b2', True, '#b35900')
     """
     letter = "z" if role == "output" else name.rpartition(".")[2][:1]
-    if letter == "z" and role not in ("", "output"):
+    if letter == "z" and role == "input":
         letter = ""
     return ARRAYS.get("δ" if name.startswith("δ") else letter, ARRAYS[""])[dark]
 
@@ -102,12 +102,12 @@ def mixed(one: str, other: str, share: float) -> str:
 
 
 def ink_on(colour: str) -> str:
-    """Black or white letters, whichever is read better on a colour.
+    """Black or white letters, whichever is read better on a colour; at least 4.5 to 1.
 
     >>> ink_on("#88ccee"), ink_on("#332288")
-    ('#1f2328', '#ffffff')
+    ('#000000', '#ffffff')
     """
-    return LIGHT.ink if _luminance(colour) > 0.2 else "#ffffff"
+    return "#000000" if _luminance(colour) > 0.18 else "#ffffff"
 
 
 def _luminance(colour: str) -> float:

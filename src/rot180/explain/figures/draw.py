@@ -68,7 +68,7 @@ def figure(
 
     Args:
         e: the explanation.
-        view: "cells" (default), "forward", "gather", "scatter", "matrix", "network", "graph",
+        view: "cells" (default; of a model "report"), "forward", "gather", "scatter", "matrix",
             "duality", or "report".
         of: the array that is looked at, such as "dx"; by default that of the cell, else the first
             gradient.
@@ -80,7 +80,7 @@ def figure(
         ArgumentError: an unknown view, one that this operation does not have, no such cell, or too
             much to draw.
     """
-    view = view or "cells"
+    view = view or ("report" if hasattr(e, "layers") else "cells")
     if view not in FIGURES:
         raise ArgumentError(
             f"explain: unknown view {view!r}", expected=", ".join(FIGURES), got=repr(view)

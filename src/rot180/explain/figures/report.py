@@ -35,6 +35,11 @@ def report(e: Explanation, of: str, cell: Cell | None, *, symbols: bool = False,
     forward = [v for v in e.values.values() if v.role in ("input", "output") or (
         v.role == "inner" and v.step is not None and not v.step.backward)]  # fmt: skip
     forward = [v for v in forward if e.delta_name(v)]
+    layers = {layer.output: layer for layer in getattr(e, "layers", ())}
+    readers = {name: layer.output for layer in layers.values() for name in layer.parameters}
+    order = {value.name: number for number, value in enumerate(forward)}
+    # A kernel and a bias stand before the output that they help to make.
+    forward.sort(key=lambda v: (order[readers.get(v.name, v.name)], v.name in layers))
     if len(forward) > ROWS:
         raise ArgumentError(
             f"explain: {e.title} is too large for one page",
@@ -43,20 +48,23 @@ def report(e: Explanation, of: str, cell: Cell | None, *, symbols: bool = False,
     sheet = Sheet(e.lang, dark)
     y = heading(sheet, e) + 0.2
     maps = PLANES * (SIDE + 0.15)
-    for x, word in ((5.0, "forward"), (5.0 + maps + 3.4, "backward")):
+    for x, word in ((5.0, "forward"), (5.0 + maps + 4.6, "backward")):
         sheet.text(x, y, say(word, e.lang), 12, sheet.paper.soft, align="left", vertical="baseline")
     y += 0.5
     for value in forward:
         delta = e.delta_name(value)
         own = array_colour(value.name, value.role, dark)
         sheet.text(0, y + 0.6, named(e, value.name), 17, own, align="left")
-        made = "" if value.step is None else value.step.name + ", "
+        layer = layers.get(value.name)
+        made = "" if value.step is None else value.step.name
         size = "×".join(map(str, value.shown)) or "1"
-        sheet.text(0, y + 1.15, made + size, 10, sheet.paper.soft, align="left")
+        words = made if layer is None else f"{layer.path} {layer.kind}"
+        sheet.text(1.5, y + 0.6, words, 10, sheet.paper.soft, align="left")
+        sheet.text(0, y + 1.25, size, 10, sheet.paper.soft, align="left")
         _maps(sheet, 5.0, y, value.array)
-        sheet.text(5.0 + maps + 2.2, y + 0.5, named(e, delta), 15,
+        sheet.text(5.0 + maps + 3.8, y + 0.5, named(e, delta), 15,
                    array_colour(delta, "", dark))  # fmt: skip
-        _maps(sheet, 5.0 + maps + 3.4, y, e.values[delta].array)
+        _maps(sheet, 5.0 + maps + 4.6, y, e.values[delta].array)
         y += SIDE + 0.45
     return sheet
 
@@ -66,7 +74,7 @@ def _maps(sheet: Sheet, x: float, y: float, array: Array) -> None:
     flat = array.reshape(1, -1) if array.ndim < 2 else array
     planes = flat.reshape(-1, *flat.shape[-2:])
     rows, columns = planes.shape[-2:]
-    if rows * 6 < columns or columns * 6 < rows:  # a long vector is folded into a square
+    if rows * 5 < columns or columns * 5 < rows:  # a long vector is folded into a square
         side = int(np.ceil(np.sqrt(rows * columns)))
         folded = np.zeros((len(planes), side * side))
         folded[:, : rows * columns] = planes.reshape(len(planes), -1)

@@ -64,8 +64,8 @@ function arrayCard(name, note = "") {
   const array = page.data.arrays[name];
   const size = array.shown.join("×") || "1";
   const label = `${name}, ${page.say(array.role)}, ${size}`;
-  const wide = (array.shape.at(-1) || 1) > 12;
-  return node("figure", { class: `card${wide ? " small" : ""}`, "data-card": name,
+  const kinds = [(array.shape.at(-1) || 1) > 12 && "small", array.numbers.length > 200 && "tall"];
+  return node("figure", { class: ["card", ...kinds].filter(Boolean).join(" "), "data-card": name,
     style: `--own: var(--array-${page.ids[name]})` },
     node("figcaption", {}, node("span", { class: "name" }, page.writing.name(name)),
       node("span", { class: "soft" }, [page.say(array.role), array.role === "gradient" ? "" : array.made, size, note].filter(Boolean).join(" · "))),

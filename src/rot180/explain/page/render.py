@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["notebook", "render"]
 
-_SCRIPTS = ("arithmetic", "writing", "grids", "views", "drawings", "page")
+_SCRIPTS = ("arithmetic", "writing", "grids", "views", "drawings", "panel", "page")
 
 
 def render(e: Explanation, view: str | None = None) -> str:

@@ -17,7 +17,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "view graph": ("Graph", "计算图"),
     "view duality": ("Duality", "对偶"),
     "about cells": (
-        "Point at a cell: its sources light up, one colour a product; those who read it are dashed.",
+        "Point at a cell: its sources light up, a colour a product; cells that read it are dashed.",
         "指向一个格子：它的来源会亮起来，每一项乘积一种颜色；虚线框是读取它的格子。",
     ),
     "about gather": (
