@@ -73,6 +73,11 @@ class MaxPool:
         """Names of the arrays, in the order of the kernel's table."""
         return ("x", "z", *(("winner",) if self.record else ()))
 
+    @property
+    def by_blocks(self) -> int:
+        """Its work units are ordered by blocks of images: how many there are."""
+        return self.x.blocks
+
     def emit(self, name: str, target: Target) -> Any:
         """The first loop nest above."""
         k = Emitter(name, self.arrays, target, np.dtype(self.dtype))
@@ -91,10 +96,13 @@ class MaxPool:
         if all(run.taps for run in runs):
             number = sum(run.taps[0][0] * s for run, s in zip(runs, steps, strict=True))
         winner = k.variable(k.whole(number, lanes))
-        for taps in choices(k, [run.taps for run in runs]):
+        for turn, taps in enumerate(choices(k, [run.taps for run in runs])):
             value = read_cells(
                 k, self.window, self.x, unit, runs, p, [shift for _, shift in taps], lanes
             )
+            if turn == 0 and all(isinstance(r, int) for r, _ in taps):
+                best.set(value)  # the first tap has nobody to beat
+                continue
             number = k.at(*zip([r for r, _ in taps], steps, strict=True))
             b = k.builder
             wins = b.and_(
@@ -131,6 +139,11 @@ class MaxPoolGrad:
     dtype: str = "float32"
 
     arrays = ("g", "winner", "dx")
+
+    @property
+    def by_blocks(self) -> int:
+        """Its work units are ordered by blocks of images: how many there are."""
+        return self.x.blocks
 
     def emit(self, name: str, target: Target) -> Any:
         """The second loop nest above."""
