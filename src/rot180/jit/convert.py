@@ -50,6 +50,11 @@ class Pack:
         """Names of the arrays, in the order of the kernel's table."""
         return ("x", *(("scale", "shift") if self.affine else ()), "z")
 
+    @property
+    def by_blocks(self) -> int:
+        """Its work units are ordered by blocks of images: how many there are."""
+        return self.z.blocks
+
     def emit(self, name: str, target: Target) -> Any:
         """The loop nest above, from left to right."""
         k = Emitter(name, self.arrays, target, np.dtype(self.dtype))

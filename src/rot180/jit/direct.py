@@ -110,6 +110,11 @@ class Direct:
         tail += ["mask"] if self.mask else []
         return ("x", "w", *tail, "z")
 
+    @property
+    def by_blocks(self) -> int:
+        """Its work units are ordered by blocks of images: how many there are."""
+        return self.x.blocks
+
     def emit(self, name: str, target: Target) -> Any:
         """The loop nest above, once for each phase."""
         k = Emitter(name, self.arrays, target, np.dtype(self.dtype))

@@ -1,21 +1,29 @@
 """The driver: one native call runs a whole step, each thread entering it once.
 
-A step is a table of calls, executed in order:
+A step is a table of calls, executed in order by every thread:
 
-    for each call:                                     {function, arrays, parts, barrier}
+    for each row:                 {function, arrays, parts, barrier, span, begun, ended}
         if barrier: wait until every thread has come here
-        if part < parts: function(arrays, part, parts)
+        if span == 1: if worker < parts: function(arrays, worker, parts, worker)
+        else: for part in this worker's share of parts:
+                  for each of the next `span` rows: function(arrays, part, parts, worker)
+
+The second form is a segment: `parts` blocks of images go through `span` kernels one block after the
+other, while what the one wrote is still in the cache of the thread that reads it in the next.
 
 A barrier between native threads costs a fraction of a microsecond; a Python thread that has to be
 woken costs a hundred times as much. Threads count the barriers that they reach: the arrivals of
 all of them are added up in one number that only grows, so there is nothing to reset. One that waits
-long gives its processor away, so that a machine with other work does not stand still.
+long gives its processor away, so that a machine with other work does not stand still. Worker 0 notes
+the processor's clock around every row, so a step can always be asked where its time went.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import sys
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -26,53 +34,98 @@ from rot180.jit.target import Target
 __all__ = ["CALL", "NAME", "driver_module", "give_way"]
 
 NAME = "rot180_drive"
-CALL = np.dtype([("function", "<u8"), ("arrays", "<u8"), ("parts", "<i8"), ("barrier", "<i8")])
+CALL = np.dtype(
+    [
+        ("function", "<u8"), ("arrays", "<u8"), ("parts", "<i8"), ("barrier", "<i8"),
+        ("span", "<i8"), ("begun", "<u8"), ("ended", "<u8"),
+    ]
+)  # fmt: skip
 """One row of the table of calls."""
 
 I64 = ir.IntType(64)
+POINTER = ir.PointerType()
+KERNEL = ir.FunctionType(ir.VoidType(), [POINTER, I64, I64, I64])
 _PATIENCE = 1 << 14
 """How often a waiting thread looks before it gives its processor away."""
 
 
 def driver_module(target: Target, name: str = NAME) -> ir.Module:
-    """The function `drive(calls, count, part, parts, arrivals, give_way)`."""
-    pointer = ir.PointerType()
+    """The function `drive(calls, count, worker, workers, arrivals, give_way)`."""
     module = ir.Module(name)
     system = ir.FunctionType(ir.VoidType(), [])
-    kind = ir.FunctionType(
-        ir.VoidType(), [pointer, I64, I64, I64, pointer, system.as_pointer()]
-    )
+    kind = ir.FunctionType(ir.VoidType(), [POINTER, I64, I64, I64, POINTER, system.as_pointer()])
     function = ir.Function(module, kind, name)
-    calls, count, part, parts, arrivals, yielding = function.args
+    calls, count, worker, workers, arrivals, yielding = function.args
     b = ir.IRBuilder(function.append_basic_block("entry"))
-    kernel = ir.FunctionType(ir.VoidType(), [pointer, I64, I64])
-    entry, head = b.block, b.append_basic_block("call")
-    done = b.append_basic_block("done")
-    b.cbranch(b.icmp_signed(">", count, I64(0)), head, done)
-    b.position_at_end(head)
-    number, waits = b.phi(I64), b.phi(I64)
-    row = b.gep(calls, [b.mul(number, I64(4))], source_etype=I64)
+    clock = ir.Function(module, ir.FunctionType(I64, []), "llvm.readcyclecounter")
+    waits = b.alloca(I64)
+    b.store(I64(0), waits)
 
-    def field(index: int, typ: Any) -> Any:
-        return b.load(b.gep(row, [I64(index)], source_etype=I64), typ=typ)
+    def note(row: Any, field: str) -> None:
+        with b.if_then(b.icmp_signed("==", worker, I64(0))):
+            b.store(b.call(clock, []), _place(b, row, field))
 
-    code, arrays, wanted = field(0, kernel.as_pointer()), field(1, pointer), field(2, I64)
-    needs = b.and_(b.icmp_signed("!=", field(3, I64), I64(0)), b.icmp_signed(">", parts, I64(1)))
-    with b.if_then(needs):
-        _wait(b, target, b.mul(b.add(waits, I64(1)), parts), arrivals, yielding)
-    waited = b.add(waits, b.zext(needs, I64))
-    share = b.select(b.icmp_signed("<", wanted, parts), wanted, parts)
-    with b.if_then(b.icmp_signed("<", part, share)):
-        b.call(code, [arrays, part, share])
-    following = b.add(number, I64(1))
-    number.add_incoming(I64(0), entry)
-    number.add_incoming(following, b.block)
-    waits.add_incoming(I64(0), entry)
-    waits.add_incoming(waited, b.block)
-    b.cbranch(b.icmp_signed("<", following, count), head, done)
-    b.position_at_end(done)
+    with _loop(b, I64(0), count) as (number, follow):
+        row = b.gep(calls, [b.mul(number, I64(CALL.itemsize // 8))], source_etype=I64)
+        parts, span = _field(b, row, "parts"), _field(b, row, "span")
+        together = b.icmp_signed(">", workers, I64(1))
+        with b.if_then(b.and_(b.icmp_signed("!=", _field(b, row, "barrier"), I64(0)), together)):
+            b.store(b.add(b.load(waits, typ=I64), I64(1)), waits)
+            _wait(b, target, b.mul(b.load(waits, typ=I64), workers), arrivals, yielding)
+        note(row, "begun")
+        with b.if_else(b.icmp_signed("==", span, I64(1))) as (single, segment):
+            with single:
+                share = b.select(b.icmp_signed("<", parts, workers), parts, workers)
+                with b.if_then(b.icmp_signed("<", worker, share)):
+                    _call(b, row, worker, share, worker)
+            with segment:
+                first = b.sdiv(b.mul(worker, parts), workers)
+                after = b.sdiv(b.mul(b.add(worker, I64(1)), parts), workers)
+                with _loop(b, first, after) as (part, next_part):
+                    with _loop(b, I64(0), span) as (inner, next_row):
+                        offset = b.mul(inner, I64(CALL.itemsize // 8))
+                        one = b.gep(row, [offset], source_etype=I64)
+                        _call(b, one, part, parts, worker)
+                        next_row(I64(1))
+                    next_part(I64(1))
+        note(row, "ended")
+        follow(span)
     b.ret_void()
     return module
+
+
+def _place(b: ir.IRBuilder, row: Any, field: str) -> Any:
+    assert CALL.names is not None
+    return b.gep(row, [I64(CALL.names.index(field))], source_etype=I64)
+
+
+def _field(b: ir.IRBuilder, row: Any, field: str, typ: Any = I64) -> Any:
+    return b.load(_place(b, row, field), typ=typ)
+
+
+def _call(b: ir.IRBuilder, row: Any, part: Any, parts: Any, worker: Any) -> None:
+    code = _field(b, row, "function", KERNEL.as_pointer())
+    b.call(code, [_field(b, row, "arrays", POINTER), part, parts, worker])
+
+
+@contextlib.contextmanager
+def _loop(b: ir.IRBuilder, first: Any, after: Any) -> Iterator[tuple[Any, Callable[[Any], None]]]:
+    """A loop from first to after; the body calls what it is given with the step, at its end."""
+    with b.if_then(b.icmp_signed("<", first, after)):
+        entry, head = b.block, b.append_basic_block("head")
+        done = b.append_basic_block("done")
+        b.branch(head)
+        b.position_at_end(head)
+        at = b.phi(I64)
+        at.add_incoming(first, entry)
+
+        def follow(step: Any) -> None:
+            following = b.add(at, step)
+            at.add_incoming(following, b.block)
+            b.cbranch(b.icmp_signed("<", following, after), head, done)
+            b.position_at_end(done)
+
+        yield at, follow
 
 
 def _wait(b: ir.IRBuilder, target: Target, goal: Any, arrivals: Any, yielding: Any) -> None:

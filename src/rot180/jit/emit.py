@@ -54,13 +54,16 @@ class Variable:
 class Emitter:
     """One kernel while it is written.
 
-    The function's signature is the same for all kernels: `void (ptr *arrays, i64 part, i64 parts)`,
-    with one pointer for each name, in order. `parts` threads call it, each with its own `part`.
+    The function's signature is the same for all kernels:
+    `void (ptr *arrays, i64 part, i64 parts, i64 worker)`, with one pointer for each name, in order.
+    It is called once for each `part` of `parts`, by threads that are numbered by `worker`; memory
+    that is nobody else's, such as scratch, goes by worker.
 
     Attributes:
         name: the function's name.
         lanes: numbers in one vector of the kernel's float type.
         part, parts: which share of the work this call does, of how many.
+        worker: which thread does it.
     """
 
     def __init__(
@@ -73,14 +76,14 @@ class Emitter:
         pointer = ir.PointerType()
         inner = ir.Function(
             self.module,
-            ir.FunctionType(ir.VoidType(), [*(pointer for _ in arrays), I64, I64]),
+            ir.FunctionType(ir.VoidType(), [*(pointer for _ in arrays), I64, I64, I64]),
             f"{name}_body",
         )
         inner.linkage = "internal"
         inner.attributes.add("noinline")
-        for argument in inner.args[:-2]:
+        for argument in inner.args[:-3]:
             argument.add_attribute("noalias")
-        self.part, self.parts = inner.args[-2:]
+        self.part, self.parts, self.worker = inner.args[-3:]
         self._pointers = dict(zip(arrays, inner.args, strict=False))
         self.builder = ir.IRBuilder(inner.append_basic_block("entry"))
         self._write_entry(inner, len(arrays))
@@ -89,11 +92,11 @@ class Emitter:
         """The visible function: take the pointers out of their table. Aliasing is ruled out here."""
         outer = ir.Function(
             self.module,
-            ir.FunctionType(ir.VoidType(), [ir.PointerType(), I64, I64]),
+            ir.FunctionType(ir.VoidType(), [ir.PointerType(), I64, I64, I64]),
             self.name,
         )
         builder = ir.IRBuilder(outer.append_basic_block("entry"))
-        table, part, parts = outer.args
+        table, part, parts, worker = outer.args
         loaded = [
             builder.load(
                 builder.gep(table, [ir.Constant(I64, i)], source_etype=ir.PointerType()),
@@ -101,7 +104,7 @@ class Emitter:
             )
             for i in range(count)
         ]
-        builder.call(inner, [*loaded, part, parts])
+        builder.call(inner, [*loaded, part, parts, worker])
         builder.ret_void()
 
     def finish(self) -> ir.Module:

@@ -78,6 +78,8 @@ class Code:
         return found
 
     def function(self, name: str) -> Any:
-        """A kernel as a callable of (table of pointers, part, parts)."""
-        kind = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
-        return kind(self.address(name))
+        """A kernel as a callable of (table of pointers, part, parts), each part a worker."""
+        word = ctypes.c_int64
+        kind = ctypes.CFUNCTYPE(None, ctypes.c_void_p, word, word, word)
+        function = kind(self.address(name))
+        return lambda table, part, parts: function(table, part, parts, part)

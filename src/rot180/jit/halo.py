@@ -28,6 +28,11 @@ class ClearHalo:
 
     arrays = ("x",)
 
+    @property
+    def by_blocks(self) -> int:
+        """Its work units are ordered by blocks of images: how many there are."""
+        return self.x.blocks
+
     def emit(self, name: str, target: Target) -> Any:
         """The loop nest above; a work unit is a plane."""
         k = Emitter(name, self.arrays, target, np.dtype(self.dtype))

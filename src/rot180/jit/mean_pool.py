@@ -60,6 +60,11 @@ class MeanPool:
 
     arrays = ("x", "d", "z")
 
+    @property
+    def by_blocks(self) -> int:
+        """Its work units are ordered by blocks of images: how many there are."""
+        return self.x.blocks
+
     def emit(self, name: str, target: Target) -> Any:
         """The first loop nest above."""
         k = Emitter(name, self.arrays, target, np.dtype(self.dtype))
@@ -97,6 +102,11 @@ class MeanPoolGrad:
 
     arrays = ("g", "d", "dx")
 
+    @property
+    def by_blocks(self) -> int:
+        """Its work units are ordered by blocks of images: how many there are."""
+        return self.x.blocks
+
     def emit(self, name: str, target: Target) -> Any:
         """The second loop nest above."""
         k = Emitter(name, self.arrays, target, np.dtype(self.dtype))
@@ -121,6 +131,11 @@ class GlobalMean:
     dtype: str = "float32"
 
     arrays = ("x", "z")
+
+    @property
+    def by_blocks(self) -> int:
+        """Its work units are ordered by blocks of images: how many there are."""
+        return self.x.blocks
 
     def emit(self, name: str, target: Target) -> Any:
         """One sum for each (block, channel) of this part's share."""
@@ -152,6 +167,11 @@ class GlobalMeanGrad:
     dtype: str = "float32"
 
     arrays = ("g", "dx")
+
+    @property
+    def by_blocks(self) -> int:
+        """Its work units are ordered by blocks of images: how many there are."""
+        return self.x.blocks
 
     def emit(self, name: str, target: Target) -> Any:
         """One number for each (block, channel) of this part's share, in every cell."""

@@ -20,14 +20,11 @@ from rot180.jit.fuse import Claims, ordered, simplified
 from rot180.jit.halo import ClearHalo
 from rot180.jit.layout import Layout, Planes, plain
 from rot180.jit.patterns import PATTERNS
+from rot180.jit.schedule import Draft, Group, Name, Span, groups, touching
 from rot180.jit.target import Target
 from rot180.jit.task import Call, Halo, Places, Task, Temporary
 
-__all__ = ["Buffer", "Plan", "Row", "make_plan"]
-
-Name = int | tuple[str, object]
-"""A buffer: the number of a value, or a pair of a word and what it belongs to."""
-
+__all__ = ["Buffer", "Name", "Plan", "Row", "make_plan"]
 
 @dataclass(frozen=True)
 class Buffer:
@@ -43,6 +40,11 @@ class Buffer:
     size: int
     offset: int | None
 
+    @property
+    def bytes(self) -> int:
+        """Its size in bytes."""
+        return self.size * np.dtype(self.dtype).itemsize
+
 
 @dataclass(frozen=True)
 class Row:
@@ -51,8 +53,9 @@ class Row:
     Attributes:
         call: the kernel.
         arrays: the buffer of each of the kernel's arrays, in order.
-        parts: how many threads take part at most.
+        parts: how many threads take part at most; in a segment the number of blocks.
         barrier: whether all threads meet before it.
+        span: rows of the segment that begins here, 1 for a call of its own, 0 inside a segment.
         title: the task it is part of.
     """
 
@@ -60,6 +63,7 @@ class Row:
     arrays: tuple[Name, ...]
     parts: int
     barrier: bool
+    span: int
     title: str
 
 
@@ -97,14 +101,17 @@ class Plan:
 
     def memory(self) -> str:
         """The memory plan: every buffer of the arena with its place and its life."""
-        life = _lives(row.arrays for row in self.rows)
+        life: dict[Name, tuple[int, int]] = {}
+        for at, row in enumerate(self.rows):
+            for name in row.arrays:
+                life[name] = (life.get(name, (at, at))[0], at)
         rows = []
         for name, buffer in self.buffers.items():
             if buffer.offset is not None and name in life:
                 first, last = life[name]
                 label = f"%{name}" if isinstance(name, int) else f"{name[0]} of {name[1]}"
-                size = buffer.size * np.dtype(buffer.dtype).itemsize
-                rows.append((buffer.offset, f"{buffer.offset:>12} {size:>12}  calls {first}–{last}  {label}"))
+                text = f"{buffer.offset:>12} {buffer.bytes:>12}  calls {first}–{last}  {label}"
+                rows.append((buffer.offset, text))
         return "\n".join(["      offset        bytes", *(text for _, text in sorted(rows))])
 
 
@@ -249,11 +256,11 @@ def _placed(
     calls: list[tuple[Task, int, Call]], places: Places, outputs: dict[str, Name],
     aliases: dict[int, int],
 ) -> Plan:  # fmt: skip
-    """Give every buffer a place, clear halos whose memory had another use, and set barriers."""
+    """Order the calls, give every buffer a place, and set barriers."""
     outside = {v.number for v in program.values if v.role != "computed"} - set(places.planes)
     outside |= {number for number in outputs.values() if isinstance(number, int)}
     buffers: dict[Name, Buffer] = {}
-    rows: list[Draft] = []
+    drafts: list[Draft] = []
     for task, number, call in calls:
         names: list[Name] = []
         for array in call.kernel.arrays:
@@ -268,18 +275,19 @@ def _placed(
             if known.size < buffer.size:
                 buffers[name] = buffer
             names.append(name)
-        rows.append((task, call, tuple(names)))
-    life = _lives([names for _, _, names in rows])
+        drafts.append(Draft(task, call, tuple(names)))
+    ordered_calls = groups(drafts, parts)
+    life = _lives(ordered_calls)
     sizes = {
-        name: arena.Life(buffers[name].size * np.dtype(buffers[name].dtype).itemsize, *life[name])
+        name: arena.Life(buffers[name].bytes, *life[name])
         for name in life
         if buffers[name].offset is not None
     }
     offsets, size = arena.place(sizes)
     for name, offset in offsets.items():
         buffers[name] = Buffer(buffers[name].dtype, buffers[name].size, offset)
-    rows = _with_cleared_halos(rows, buffers, life, places)
-    table = _with_barriers(rows, buffers, parts)
+    ordered_calls = _with_cleared_halos(ordered_calls, buffers, places)
+    table = _with_barriers(ordered_calls, buffers, parts)
     return Plan(
         program, target, parts, tuple(tasks), table, buffers, size, arena.peak(sizes), outputs
     )
@@ -300,84 +308,86 @@ def _named(program: Program, name: str) -> list[int]:
     return [v.number for v in program.of_role("input") if v.name == name]
 
 
-def _lives(rows: Iterable[tuple[Name, ...]]) -> dict[Name, tuple[int, int]]:
-    """First and last row that uses each name."""
+def _lives(calls: list[Group]) -> dict[Name, tuple[int, int]]:
+    """First and last group that uses each name; the calls of a segment run at the same time."""
     found: dict[Name, tuple[int, int]] = {}
-    for at, names in enumerate(rows):
-        for name in names:
-            found[name] = (found.get(name, (at, at))[0], at)
+    for at, group in enumerate(calls):
+        for draft in group:
+            for name in draft.names:
+                found[name] = (found.get(name, (at, at))[0], at)
     return found
 
 
-Draft = tuple[Task, Call, tuple[Name, ...]]
-
-
 def _with_cleared_halos(
-    rows: list[Draft], buffers: dict[Name, Buffer], life: dict[Name, tuple[int, int]], places: Places
-) -> list[Draft]:
+    calls: list[Group], buffers: dict[Name, Buffer], places: Places
+) -> list[Group]:
     """Before the first write of planes whose memory is used otherwise, too: zeros into the halo.
 
     What is used for nothing else is zero from the start and stays so: kernels leave halos alone.
     """
     spans = {
-        name: (b.offset, b.offset + b.size * np.dtype(b.dtype).itemsize)
-        for name, b in buffers.items()
-        if b.offset is not None
+        name: (b.offset, b.offset + b.bytes) for name, b in buffers.items() if b.offset is not None
     }
-    clear: dict[int, list[Name]] = {}
-    for name in spans:
+    clear: set[Name] = set()
+    for name, (start, end) in spans.items():
         if not isinstance(name, int) or name not in places.planes:
             continue
         p = places.planes[name]
-        if not any((*p.before, *p.after)):
+        # nobody reads the halo of winners
+        if places.dtypes[name].kind != "f" or not any((*p.before, *p.after)):
             continue
-        start, end = spans[name]
-        shared = [o for o, (s, e) in spans.items() if o != name and s < end and start < e]
-        if shared:
-            clear.setdefault(life[name][0], []).append(name)
-    found: list[Draft] = []
-    for at, row in enumerate(rows):
-        for name in clear.get(at, []):
-            kernel = ClearHalo(places.planes[name], places.dtypes[name].name)
-            call = Call(kernel, {"x": name}, ("x",))
-            found.append((row[0], call, (name,)))
-        found.append(row)
+        if any(s < end and start < e for other, (s, e) in spans.items() if other != name):
+            clear.add(name)
+    found: list[Group] = []
+    for group in calls:
+        more: Group = []
+        for draft in group:
+            for name in draft.written & clear:
+                assert isinstance(name, int)
+                clear.discard(name)
+                kernel = ClearHalo(places.planes[name], places.dtypes[name].name)
+                more.append(Draft(draft.task, Call(kernel, {"x": name}, ("x",)), (name,)))
+            more.append(draft)
+        if len(group) == 1 and not group[0].blocks:
+            found += [[draft] for draft in more]
+        else:
+            found.append(more)
     return found
 
 
-def _with_barriers(rows: list[Draft], buffers: dict[Name, Buffer], parts: int) -> tuple[Row, ...]:
-    """All threads meet before a call that touches what was written since they met last."""
+def _with_barriers(
+    calls: list[Group], buffers: dict[Name, Buffer], parts: int
+) -> tuple[Row, ...]:
+    """All threads meet before a group that touches what was written since they met last."""
     found = []
     read: list[Span] = []
     written: list[Span] = []
-    for task, call, names in rows:
-        reads, writes = [], []
-        for array, name in zip(call.kernel.arrays, names, strict=True):
-            span = _span(name, buffers)
-            (writes if array in call.writes else reads).append(span)
-        barrier = _touch(reads, written) or _touch(writes, written) or _touch(writes, read)
+    for group in calls:
+        reads = [_span(name, buffers) for draft in group for name in draft.read]
+        writes = [_span(name, buffers) for draft in group for name in draft.written]
+        barrier = any(
+            touching(some, others)
+            for some, others in ((reads, written), (writes, written), (writes, read))
+        )
         if barrier:
             read, written = [], []
         read += reads
         written += writes
-        found.append(Row(call, names, 1 if call.small else parts, barrier, task.title))
+        segment = len(group) > 1
+        for place, draft in enumerate(group):
+            share = draft.blocks if segment else 1 if draft.call.small else parts
+            first = place == 0
+            found.append(
+                Row(
+                    draft.call, draft.names, share, barrier and first,
+                    len(group) if first else 0, draft.task.title,
+                )  # fmt: skip
+            )
     return tuple(found)
-
-
-Span = tuple[object, int, int]
-"""(where, begin, end): bytes of the arena (where is None), or of an array outside of it."""
 
 
 def _span(name: Name, buffers: dict[Name, Buffer]) -> Span:
     b = buffers[name]
     if b.offset is None:
         return name, 0, 1
-    return None, b.offset, b.offset + b.size * np.dtype(b.dtype).itemsize
-
-
-def _touch(some: list[Span], others: list[Span]) -> bool:
-    return any(
-        where == place and begin < stop and start < end
-        for where, begin, end in some
-        for place, start, stop in others
-    )
+    return None, b.offset, b.offset + b.bytes

@@ -99,9 +99,8 @@ class Runner:
                 else:
                     table[slot] = self._arena.ctypes.data + offset
             self._tables.append(table)
-            calls[at] = (
-                self._library.kernel(row.call.kernel), table.ctypes.data, row.parts, row.barrier
-            )  # fmt: skip
+            address = self._library.kernel(row.call.kernel)
+            calls[at] = (address, table.ctypes.data, row.parts, row.barrier, row.span, 0, 0)
         self._calls = calls
         self._driver = self._library.driver()
         self._arrivals = aligned(ALIGNMENT)
@@ -123,6 +122,22 @@ class Runner:
         address = array.ctypes.data
         for row, slot in self._slots.get(name, ()):
             self._tables[row][slot] = address
+
+    def profile(self) -> list[tuple[str, str, float]]:
+        """Where the latest step's time went: (task, kernel, share of the whole) for every call or segment.
+
+        The time between two calls, in which thread 0 waits for the others, is the second one's.
+        """
+        timed = [row for row in self.plan.rows if row.span]
+        places = [at for at, row in enumerate(self.plan.rows) if row.span]
+        begun, ended = (self._calls[name][places].astype(np.int64) for name in ("begun", "ended"))
+        start = np.concatenate([begun[:1], ended[:-1]])
+        share = (ended - start) / max(1, int(ended[-1] - begun[0]))
+        names = [
+            (row.title, type(row.call.kernel).__name__ if row.span == 1 else f"segment of {row.span}")
+            for row in timed
+        ]
+        return [(*name, float(part)) for name, part in zip(names, share, strict=True)]
 
     def __call__(self, feeds: Mapping[Name, Array]) -> dict[str, Array]:
         """Run once.

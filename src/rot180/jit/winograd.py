@@ -133,12 +133,17 @@ class Correlate:
         lanes = target.lanes(np.dtype(self.dtype))
         return t * t * (self.x.channels + self.z.channels) * self.group(target) * lanes
 
+    @property
+    def by_blocks(self) -> int:
+        """Its work units are ordered by blocks of images: how many there are."""
+        return self.x.blocks
+
     def emit(self, name: str, target: Target) -> Any:
         """The loop nest above; one work unit is a group of tiles of one block of images."""
         k = Emitter(name, self.arrays, target, np.dtype(self.dtype))
         rows, columns = self.tiles
         group = self.group(target)
-        scratch = k.pointer("scratch", k.at((k.part, self.scratch(target))))
+        scratch = k.pointer("scratch", k.at((k.worker, self.scratch(target))))
         v = scratch
         m = k.pointer(scratch, (self.tile + 2) ** 2 * self.x.channels * group * k.lanes)
         per_block = rows * columns // group

@@ -83,7 +83,7 @@ class WeightGrad:
         t, group = self.tile + 2, self.group(target)
         at, _, bt = toomcook.matrices(self.tile, 3)
         a_rows = toomcook.transpose(at)
-        v = k.pointer("scratch", k.at((k.part, self.scratch(target))))
+        v = k.pointer("scratch", k.at((k.worker, self.scratch(target))))
         y = k.pointer(v, t * padded(self.x.channels) * group * k.lanes)
         rows, columns = self.tiles
         total = rows * columns * self.x.blocks

@@ -1,0 +1,125 @@
+"""Generic: the loop nest of every kind, so that nothing that is traced lacks a lowering.
+
+| kind               | kernel                                                                |
+| ------------------ | --------------------------------------------------------------------- |
+| map                | `Pointwise`                                                           |
+| form, sum of forms | `Pointwise` or `Reduce` where all indices stay inside, else `GenericForm` |
+| select, take, give | `Chosen`                                                              |
+| draw               | `Drawn`                                                               |
+
+Arrays of these kernels are named in the order of the kind: inputs, then outputs.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+from rot180.core.expression import substitute, variable
+from rot180.core.kinds import Draw, Form, Give, Map, Select, Sum, Take
+from rot180.core.program import Instruction
+from rot180.jit.access import access
+from rot180.jit.generic_form import GenericForm, as_nest
+from rot180.jit.generic_select import Chosen, Drawn
+from rot180.jit.kernel import Kernel
+from rot180.jit.layout import Layout
+from rot180.jit.pointwise import Pointwise
+from rot180.jit.task import Call, Places
+
+__all__ = ["generic_calls", "lower"]
+
+
+@functools.singledispatch
+def lower(
+    kind: Any, inputs: Sequence[Layout], outputs: Sequence[Layout], dtypes: Sequence[str]
+) -> tuple[Kernel, tuple[str, ...]]:
+    """The kernel of a kind.
+
+    Args:
+        kind: any kind.
+        inputs: layouts of what it reads, in its order.
+        outputs: layouts of what it makes: one, or values and record of a select.
+        dtypes: data types of the inputs, then of the outputs.
+
+    Returns:
+        The kernel, and the name of its array for each input and output in order.
+    """
+    raise NotImplementedError(f"no loop nest for {type(kind).__name__}")
+
+
+def _float(dtypes: Sequence[str]) -> str:
+    """The type to compute in: that of the floats, float64 if there are none."""
+    return next((dtype for dtype in dtypes if dtype.startswith("float")), "float64")
+
+
+@lower.register
+def _(
+    kind: Map, inputs: Sequence[Layout], outputs: Sequence[Layout], dtypes: Sequence[str]
+) -> tuple[Kernel, tuple[str, ...]]:
+    (out,) = outputs
+    loops = range(len(out.shape))
+    names = tuple(f"x{i}" for i in range(len(inputs)))
+    body = kind.body
+    # Variables get the names of the arrays, by way of names that no input has.
+    for i, name in enumerate(kind.inputs):
+        body = substitute(body, variable(name), variable(f" {i}"))
+    for i, name in enumerate(names):
+        body = substitute(body, variable(f" {i}"), variable(name))
+    reads = tuple(
+        access(name, layout, loops if layout.shape else (), len(loops), dtype)
+        for name, layout, dtype in zip(names, inputs, dtypes, strict=False)
+    )
+    write = access("z", out, loops, len(loops), dtypes[-1])
+    kernel = Pointwise(out.shape, reads, (write,), (body,), _float(dtypes))
+    return kernel, (*names, "z")
+
+
+@lower.register(Form)
+@lower.register(Sum)
+def _(
+    kind: Form | Sum, inputs: Sequence[Layout], outputs: Sequence[Layout], dtypes: Sequence[str]
+) -> tuple[Kernel, tuple[str, ...]]:
+    forms = kind.forms if isinstance(kind, Sum) else (kind,)
+    layouts = (*inputs, *outputs)
+    names = (*(f"x{i}" for i in range(len(inputs))), "z")
+    dtype = _float(dtypes)
+    if len(forms) == 1:
+        nest = as_nest(forms[0], layouts, dtypes, dtype)
+        if nest is not None:
+            return nest, names
+    return GenericForm(forms, layouts, tuple(dtypes), dtype), names
+
+
+@lower.register(Select)
+@lower.register(Take)
+@lower.register(Give)
+def _(
+    kind: Select | Take | Give,
+    inputs: Sequence[Layout],
+    outputs: Sequence[Layout],
+    dtypes: Sequence[str],
+) -> tuple[Kernel, tuple[str, ...]]:
+    kernel = Chosen(kind, (*inputs, *outputs), tuple(dtypes), _float(dtypes))
+    return kernel, kernel.arrays
+
+
+@lower.register
+def _(
+    kind: Draw, inputs: Sequence[Layout], outputs: Sequence[Layout], dtypes: Sequence[str]
+) -> tuple[Kernel, tuple[str, ...]]:
+    (out,) = outputs
+    return Drawn(kind.shape, out, dtypes[-1]), Drawn.arrays
+
+
+def generic_calls(instruction: Instruction, where: Places) -> list[Call]:
+    """One instruction of a program as calls of kernels."""
+    numbers = (*instruction.inputs, *instruction.outputs)
+    kernel, names = lower(
+        instruction.kind,
+        [where.layouts[n] for n in instruction.inputs],
+        [where.layouts[n] for n in instruction.outputs],
+        [where.dtypes[n].name for n in numbers],
+    )
+    arrays = dict(zip(names, numbers, strict=True))
+    return [Call(kernel, arrays, names[len(instruction.inputs) :])]
