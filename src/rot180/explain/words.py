@@ -24,6 +24,26 @@ _WORDS: dict[str, tuple[str, str]] = {
         "gather: full correlation with the turned kernel over the padded, dilated gradient",
         "收集：误差敏感项插0、补0之后，与旋转180度的卷积核做全卷积",
     ),
+    "view gather plain": (
+        "gather: full correlation with the kernel as it is (the forward pass turned it)",
+        "收集：前向已旋转卷积核，误差敏感项插0、补0之后，与原卷积核做全相关",
+    ),
+    "view gather pool": (
+        "gather: every cell adds up its share of each window that sees it",
+        "收集：每个格子把看到它的各个窗口平摊下来的误差敏感项加起来",
+    ),
+    "view gather forward": (
+        "gather: correlation over the padded input",
+        "收集：在补0的输入上做相关",
+    ),
+    "view scatter pool": (
+        "scatter: upsampling, each output hands its gradient to its window",
+        "散播：上采样，每个输出把误差敏感项分给它的窗口，总和不变",
+    ),
+    "view scatter forward": (
+        "scatter: each cell hands its value to the outputs that see it",
+        "散播：每个格子把自己的值交给看到它的输出",
+    ),
     "view matrix": ("matrix: patches as rows", "矩阵：每个感受野排成一行（im2col）"),
     "view network": (
         "network: connections cut, weights shared",

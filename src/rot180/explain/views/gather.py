@@ -72,7 +72,8 @@ class Gather(View):
         if step is None or patches is None or not isinstance(step.kind, Form):
             raise _no_gather(explanation, name)
         form = step.kind
-        if form.output == patches.large.name:
+        self._back = form.output == patches.large.name
+        if self._back:
             self._read_for_large(explanation, name, step, patches)
         elif form.output == patches.small.name:
             self._read_for_small(explanation, name, step, patches)
@@ -133,10 +134,18 @@ class Gather(View):
             found.append((place, self.kernel[tap]))
         return found
 
+    @property
+    def _title(self) -> str:
+        if not self._back:
+            return "view gather forward"
+        if self.weight is None:
+            return "view gather pool"
+        return "view gather" if self.turned else "view gather plain"
+
     def _correlate(self, step: Step, patches: Patches) -> Array:
         """Dilate, pad, turn, correlate, with all channels."""
         axes = len(self.axes)
-        back = step.kind.output == patches.large.name  # type: ignore[union-attr]
+        back = self._back
         source = np.asarray(self._source.array, np.float64)
         divisor = _further(step, patches)  # of a mean pool; it stands beside the small array
         if back:

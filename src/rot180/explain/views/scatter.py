@@ -63,6 +63,12 @@ class Scatter(View):
             self.parts.append(Part(source, tuple(edges), part, full - len(edges)))
         super().__init__(explanation, self.relation.target, total, engine)
 
+    @property
+    def _title(self) -> str:
+        if self.explanation.values[self.of].role != "gradient":
+            return "view scatter forward"
+        return "view scatter" if self.relation.weight else "view scatter pool"
+
     def text(self) -> str:
         """One line for each source cell."""
         write = self.explanation.notation.text

@@ -37,7 +37,11 @@ class View:
     @property
     def title(self) -> str:
         """What the view shows, in the explanation's language."""
-        return say(f"view {self.name}", self.explanation.lang)
+        return say(self._title, self.explanation.lang)
+
+    @property
+    def _title(self) -> str:
+        return f"view {self.name}"
 
     @property
     def agrees(self) -> bool:
