@@ -6,22 +6,15 @@ the engine's own declarations. Layers, training and pictures of derivations do n
 """
 
 from rot180.check.adjoint import AdjointCheck, adjoint
+from rot180.check.convention import Convention, Identification
 from rot180.check.diagnose import diagnose
 from rot180.check.diagnosis import Diagnosis, Finding, Question
 from rot180.check.discriminate import DiscriminatingShape, discriminating_shape
 from rot180.check.gradient_check import GradientCheck, InputCheck
 from rot180.check.gradients import gradients
-from rot180.check.identify import Convention, Identification, identify
-from rot180.check.shapes import (
-    DivisorMap,
-    OutputPadding,
-    OverlapMap,
-    PaddingRule,
-    divisors,
-    output_paddings,
-    overlap,
-    padding_rules,
-)
+from rot180.check.identify import identify
+from rot180.check.maps import DivisorMap, OverlapMap, divisors, overlap
+from rot180.check.paddings import OutputPadding, PaddingRule, output_paddings, padding_rules
 from rot180.check.strength import Strength, strength
 
 __all__ = [

@@ -300,7 +300,7 @@ def _advice(
             )
         if check.kinks.any():
             lines.append(
-                f"{int(check.kinks.sum())} cells of input {check.index} lie on a kink or a tie; "
+                f"cells of input {check.index} on a kink or a tie: {int(check.kinks.sum())}; "
                 "their gradient is one of the subgradients there, which is right"
             )
     if found and np.isfinite([error for _, error in found]).all():

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rot180.check.catalogue import Family, Trial, family_of
-from rot180.check.discriminate import made_by, trial_case
+from rot180.check.discriminate import applies, made_by, trial_case
 from rot180.check.mistake import Case, Mistake
 from rot180.check.subject import as_array
 from rot180.core import Array
@@ -103,7 +103,10 @@ def strength(
     caught, missed, hidden = [], [], []
     for mistake in family.mistakes:
         wrong = _Backward(family, operation, options, mistake)
-        if not _passes(test, wrong):
+        noticed = not _passes(test, wrong)
+        if not wrong.applies:
+            continue
+        if noticed:
             caught.append(mistake.name)
         elif wrong.shown:
             missed.append(mistake.name)
@@ -127,14 +130,17 @@ class _Backward:
     ) -> None:
         self.family, self.operation, self.options = family, operation, options
         self.mistake = mistake
-        self.shown = False
+        self.shown = self.applies = False
 
     def __call__(self, g: Any, *operands: Any, **options: Any) -> Any:
         arrays = {n: as_array(a) for n, a in zip(self.family.inputs, operands, strict=False)}
         arrays["g"] = as_array(g)
         wide = {n: a.astype(np.float64) if a.dtype.kind == "f" else a for n, a in arrays.items()}
         case = self.family.prepare(self.operation, wide, {**self.options, **options})
-        wrong = None if self.mistake is None else _showing(case, self.mistake)
+        wrong = None
+        if self.mistake is not None:
+            wrong = _showing(case, self.mistake)
+            self.applies = self.applies or applies(self.mistake, case)
         found = []
         for gradient, name in self.family.gradients:
             if name in arrays and gradient in case.answers:
@@ -181,6 +187,8 @@ def _by_sizes(
     caught, missed, hidden = [], [], []
     for mistake in family.mistakes:
         answer = case.answers.get(mistake.gradient)
+        if not applies(mistake, case):
+            continue
         wrong = _showing(case, mistake)
         if answer is None or wrong is None:
             hidden.append(mistake.name)

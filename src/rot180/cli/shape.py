@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from rot180.cli.options import as_json, emit_json, sizes
 from rot180.errors import ArgumentError
-from rot180.window import ReceptiveField, Window, pool_window, transposed
+from rot180.window import ReceptiveField, Window, pool_divisors, pool_window, transposed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rot180.check import OutputPadding, PaddingRule
     from rot180.window.padding import Padding
 
 __all__ = ["shape"]
@@ -33,6 +34,7 @@ class _Layer:
     after: tuple[int, ...]
     arithmetic: tuple[str, ...]
     field: ReceptiveField | None
+    divisors: tuple[tuple[int, ...], ...] = ()
 
 
 def _layer_options(command: Any) -> Any:
@@ -53,6 +55,7 @@ def _layer_options(command: Any) -> Any:
             click.option("-g", "--groups", type=int, default=1),
             click.option("--output-padding", type=sizes, default="0", help="conv_transpose only."),
             click.option("--ceil-mode", is_flag=True, help="Pools only."),
+            click.option("--exclude-pad", is_flag=True, help="avg_pool: padding is not counted."),
         )
     ):
         command = option(command)
@@ -64,10 +67,13 @@ def _layer_options(command: Any) -> Any:
 @_layer_options
 @click.option("-i", "--input", "start", type=sizes, required=True, help="Rows and columns: 28x28.")
 @click.option("--then", "more", multiple=True, help='A further layer, as "max_pool2d -k 2".')
+@click.option("--want", type=sizes, help="conv_transpose: list what gives this output size.")
+@click.option("--rules", is_flag=True, help="conv: all rules of padding side by side.")
 @as_json
 def shape(
-    operation: str, start: tuple[int, ...], more: tuple[str, ...], as_json: bool, **options: Any
-) -> None:
+    operation: str, start: tuple[int, ...], more: tuple[str, ...], want: tuple[int, ...] | None,
+    rules: bool, as_json: bool, **options: Any,
+) -> None:  # fmt: skip
     """Compute sizes, remainder, receptive field and adjoint windows of OPERATION.
 
     OPERATION is conv2d, conv_transpose2d, max_pool2d or avg_pool2d, with 1d and 3d likewise.
@@ -76,11 +82,48 @@ def shape(
     for text in more:
         name, given = _parse(text)
         layers.append(_compute(name, given, layers[-1].after, layers[-1]))
+    solutions = None if want is None else _solutions(operation, options, layers[0], want)
+    side_by_side = _rules(operation, options, layers[0]) if rules else None
     if as_json:
-        emit_json({"layers": [_as_dict(layer) for layer in layers]})
-    else:
-        for layer in layers:
-            _print(layer)
+        found: dict[str, Any] = {"layers": [_as_dict(layer) for layer in layers]}
+        if solutions is not None:
+            found["solutions"] = [asdict(solution) for solution in solutions]
+        if side_by_side is not None:
+            found["padding_rules"] = [asdict(rule) for rule in side_by_side]
+        emit_json(found)
+        return
+    for layer in layers:
+        _print(layer)
+    if want is not None and solutions is not None:
+        click.echo(f"{_join(layers[0].before)} -> {_join(want)}")
+        for solution in solutions or ("no padding and output_padding give this size",):
+            click.echo(f"  {solution}")
+    for rule in side_by_side or ():
+        click.echo(f"  {rule}")
+
+
+def _solutions(
+    operation: str, options: dict[str, Any], layer: _Layer, want: tuple[int, ...]
+) -> tuple[OutputPadding, ...]:
+    """Every (padding, output_padding), with the stride that was given or any from 1 to 4."""
+    from rot180.check import output_paddings
+
+    if not operation.startswith("conv_transpose"):
+        raise ArgumentError(f"{operation}: --want is for conv_transpose")
+    axes = len(layer.before)
+    stride = None if options["stride"] is None else _per_axis(options["stride"])
+    return output_paddings(
+        layer.before, _per_axis(want), layer.window.kernel, stride, layer.window.dilation, axes=axes
+    )
+
+
+def _rules(operation: str, options: dict[str, Any], layer: _Layer) -> tuple[PaddingRule, ...]:
+    from rot180.check import padding_rules
+
+    if not re.fullmatch(r"conv[123]d", operation):
+        raise ArgumentError(f"{operation}: --rules is for convolutions")
+    window = layer.window
+    return padding_rules(layer.before, window.kernel, window.stride, window.dilation)
 
 
 @click.command()
@@ -135,6 +178,7 @@ def _compute(
     is_pool = kind.endswith("pool")
     for name, used, default in (
         ("ceil_mode", is_pool, False),
+        ("exclude_pad", kind == "avg_pool", False),
         ("output_padding", kind == "conv_transpose", (0,)),
         ("groups", not is_pool, 1),
     ):
@@ -170,7 +214,13 @@ def _compute(
         return _Layer(operation, window, start, end, arithmetic, None)
     end = window.output_size(start, op=operation)
     field = field.then(window) if field is not None else None
-    return _Layer(operation, window, start, end, window.arithmetic(start), field)
+    divisors: tuple[tuple[int, ...], ...] = ()
+    if kind == "avg_pool" and set(window.dilation) == {1}:
+        divisors = pool_divisors(
+            kernel, stride, padding, options["ceil_mode"], not options["exclude_pad"],
+            input_size=start, op=operation,
+        )  # fmt: skip
+    return _Layer(operation, window, start, end, window.arithmetic(start), field, divisors)
 
 
 def _as_dict(layer: _Layer) -> dict[str, Any]:
@@ -203,6 +253,10 @@ def _as_dict(layer: _Layer) -> dict[str, Any]:
     if layer.field is not None:
         field = layer.field
         found["receptive_field"] = {"size": field.size, "jump": field.jump, "start": field.start}
+    if layer.divisors:
+        found["divisors"] = layer.divisors
+    if is_transposed:
+        found["overlap"] = _overlap(layer)
     if layer.operation.startswith("max_pool"):
         del found["input_gradient"]  # goes to the cells that were chosen, which numbers decide
     if not layer.operation.startswith("conv"):
@@ -243,9 +297,27 @@ def _print(layer: _Layer) -> None:
             how += f"; of {_join([keep + more for keep, more in pairs])} the first "
             how += f"{_join(weights['keep'])} kept"
         rows.append(("d weight", how))
+    if "divisors" in found:
+        per_axis = " x ".join("(" + " ".join(map(str, axis)) + ")" for axis in found["divisors"])
+        rows.append(("divisors", f"{per_axis}, multiplied: forward and backward alike"))
+    if "overlap" in found:
+        rows.append(("overlap", found["overlap"]["advice"]))
     click.echo(f"{layer.operation}  {_join(layer.before)} -> {_join(layer.after)}")
     for name, text in rows:
         click.echo(f"  {name:10}  {text}")
+
+
+def _overlap(layer: _Layer) -> dict[str, Any]:
+    """How many products the cells of each axis sum, and whether they are as many everywhere."""
+    from rot180.check import overlap
+
+    window = layer.window
+    counts = [[0] * size for size in layer.after]
+    for i, (axis, size) in enumerate(zip(window.axes, layer.after, strict=True)):
+        for _, _, h in axis.taps(size):
+            counts[i][h] += 1
+    found = overlap((1,) * len(window.axes), window.kernel, window.stride, 0, 0, window.dilation)
+    return {"even": found.is_even, "counts": counts, "advice": found.advice}
 
 
 def _join(values: Sequence[int]) -> str:

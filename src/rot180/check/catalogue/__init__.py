@@ -3,10 +3,11 @@
 from rot180.check.catalogue.family import Family, Trial
 from rot180.check.catalogue.linear import LINEAR, MATMUL
 from rot180.check.catalogue.losses import BINARY, CROSS_ENTROPY, SOFTMAX, SQUARED
+from rot180.check.catalogue.max_pool import MAX_POOLS
+from rot180.check.catalogue.mean_pool import MEAN_POOLS
 from rot180.check.catalogue.norms import BATCH_NORM
 from rot180.check.catalogue.others import BROADCAST, JOIN, NORM, REDUCE, ROWS
 from rot180.check.catalogue.pointwise import POINTWISE
-from rot180.check.catalogue.pools import MAX_POOLS, MEAN_POOLS
 from rot180.check.catalogue.windowed import CONVOLUTIONS, TRANSPOSED_CONVOLUTIONS
 from rot180.errors import ArgumentError
 
