@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pytest
 
@@ -11,14 +9,16 @@ import rot180 as rt
 from rot180 import check
 from rot180.errors import ArgumentError, NumericsError, ShapeError
 
-CONVENTIONS = list(
-    itertools.product(
-        ["correlation", "convolution"],
-        [(1, 0, 1), (2, 1, 1), (1, "full", 1), (3, 2, 1), (2, 0, 2), (2, "same_upper", 1),
-         (2, "same_lower", 1), (1, "same", 2)],
-        [("NCHW", "OIHW"), ("NHWC", "HWIO"), ("NCHW", "IOHW"), ("HWCN", "HWIO")],
-    )
-)  # fmt: skip
+WINDOWS = [  # stride, padding, dilation
+    (1, 0, 1), (2, 1, 1), (1, "full", 1), (3, 2, 1), (2, 0, 2), (2, "same_upper", 1),
+    (2, "same_lower", 1), (1, "same", 2),
+]  # fmt: skip
+LAYOUTS = [("NCHW", "OIHW"), ("NHWC", "HWIO"), ("NCHW", "IOHW"), ("HWCN", "HWIO")]
+CONVENTIONS = [
+    (mode, window, LAYOUTS[(i + k) % 4])
+    for k, mode in enumerate(["correlation", "convolution"])
+    for i, window in enumerate(WINDOWS)
+]
 
 
 def moved(array: np.ndarray, given: str, wanted: str) -> np.ndarray:
