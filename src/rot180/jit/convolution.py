@@ -12,18 +12,22 @@ from dataclasses import dataclass
 
 from rot180.core import Form
 from rot180.jit import direct
+from rot180.jit.bias import BiasGrad
 from rot180.jit.direct import Direct
 from rot180.jit.direct_weight import DirectWeight
 from rot180.jit.layout import Planes
 from rot180.jit.target import Target
 from rot180.jit.task import Call, Halo, Places, Temporary
 from rot180.jit.winograd import Correlate, TransformWeights
-from rot180.jit.winograd_weight import InverseWeights, WeightGrad
+from rot180.jit.winograd_weight import Clear, InverseWeights, WeightGrad
 
 __all__ = ["Geometry", "geometry", "halo", "lower_conv"]
 
-TRANSFORMS = {2: (40.0, 30.0, 4.0), 4: (190.0, 140.0, 6.0)}
-"""Vector operations for a tile of each input channel, of each output channel, and per 1.0 of t²."""
+TRANSFORMS = {2: (40.0, 30.0), 4: (190.0, 140.0)}
+"""Vector operations for a tile of each input channel, and of each output channel."""
+
+TURNED = {2: 200.0, 4: 450.0}
+"""The same for each channel of both sides in a weight gradient, where tiles are turned as well."""
 
 
 @dataclass(frozen=True)
@@ -124,25 +128,34 @@ def halo(g: Geometry, output: str) -> dict[str, Halo]:
     return {"z": (reach[0], tuple(a + b for a, b in zip(reach[1], back, strict=True)))}
 
 
-def _model(g: Geometry, made: tuple[int, ...], inputs: int, outputs: int, tile: int) -> float:
-    """Vector operations of one block of images: `tile` 0 is direct."""
-    if not tile:
-        return inputs * outputs * math.prod(g.kernel) * math.prod(g.positions)
-    tiles = math.prod(-(-size // tile) for size in made)
-    by_input, by_output, _ = TRANSFORMS[tile]
-    return tiles * ((tile + 2) ** 2 * inputs * outputs * 1.15 + by_input * inputs + by_output * outputs)
+def _costs(g: Geometry, output: str, lanes: int) -> dict[int, float]:
+    """Vector operations of one block of images: by direct sums (0), and by tiles of 2 and 4."""
+    inputs, outputs = (g.filters, g.channels) if output == "x" else (g.channels, g.filters)
+    made = g.sizes if output == "x" else g.positions
+    found = {0: float(inputs * outputs * math.prod(g.kernel) * math.prod(g.positions) * g.groups)}
+    for tile, (by_input, by_output) in TRANSFORMS.items():
+        tiles = math.prod(-(-size // tile) for size in made)
+        if output == "w":
+            columns = -(-inputs // lanes) * lanes
+            rows = -(-outputs // lanes) * lanes
+            transforms = TURNED[tile] * (columns + rows)
+            products = (tile + 2) ** 2 * outputs * columns * 1.15
+        else:
+            transforms = by_input * inputs + by_output * outputs
+            products = (tile + 2) ** 2 * inputs * outputs * 1.15
+        found[tile] = tiles * (products + transforms)
+    return found
 
 
 def choose(g: Geometry, output: str, planes: Planes, places: Places) -> tuple[int, str]:
     """The tile of Winograd's families, 0 for direct; and the reason in words."""
-    made = g.sizes if output == "x" else g.positions
-    inputs, outputs = (g.filters, g.channels) if output == "x" else (g.channels, g.filters)
-    costs = {0: _model(g, made, inputs, outputs, 0)}
     lanes = places.target.lanes(places.dtypes[-1])
-    if g.square and planes.block == lanes and places.precision != "direct":
-        costs |= {tile: _model(g, made, inputs, outputs, tile) for tile in TRANSFORMS}
-    best = min(costs, key=lambda tile: costs[tile])
+    costs = _costs(g, output, lanes)
+    allowed = g.square and planes.block == lanes and places.precision != "direct"
+    best = min(costs, key=lambda tile: costs[tile]) if allowed else 0
     words = {0: "direct", 2: "winograd F(2×2)", 4: "winograd F(4×4)"}
+    if not allowed:
+        return 0, f"direct, {costs[0] / 1e3:.0f}k vector operations a block"
     told = ", ".join(f"{words[tile]} {cost / 1e3:.0f}k" for tile, cost in costs.items())
     return best, f"{words[best]} of {told} vector operations a block"
 
@@ -160,7 +173,8 @@ def lower_conv(
         values: the numbers of x, w and z.
         dtype: the float type.
         places: layouts and target.
-        bias: a value with a number for each channel of the output.
+        bias: a value with a number for each channel of the output; read for w, the value that
+            the gradient of the bias becomes.
         relu: keep the positive part only.
         mask: the result of a ReLU: 0 where it is not positive.
         plus: a value that is added.
@@ -171,7 +185,7 @@ def lower_conv(
     planes = {name: places.planes[values[name]] for name in ("x", "z") if values[name] in places.planes}
     tile, why = choose(g, output, next(iter(planes.values())), places)
     if output == "w":
-        return _weight_calls(g, values, dtype, places, tile, planes), why
+        return _weight_calls(g, values, dtype, places, tile, planes, bias), why
     given, made = ("x", "z") if output == "z" else ("z", "x")
     arrays: dict[str, int | Temporary] = {"x": values[given], "z": values[made]}
     if bias is not None:
@@ -208,7 +222,7 @@ def lower_conv(
 
 def _weight_calls(
     g: Geometry, values: dict[str, int], dtype: str, places: Places, tile: int,
-    planes: dict[str, Planes],
+    planes: dict[str, Planes], bias: int | None,
 ) -> list[Call]:  # fmt: skip
     if not tile:
         kernel = DirectWeight(
@@ -218,17 +232,31 @@ def _weight_calls(
         arrays: dict[str, int | Temporary] = {
             "x": values["x"], "g": values["z"], "dw": values["w"], "sums": sums,
         }  # fmt: skip
-        return [Call(kernel, arrays, ("dw", "sums"))]
-    segments = 1 if places.parts <= 3 else -(-2 * places.parts // (tile + 2))
-    sweep = WeightGrad(tile, planes["x"], planes["z"], g.before, segments, dtype)  # type: ignore[arg-type]
-    inverse = InverseWeights(tile, g.channels, g.filters, segments, dtype)
-    du = Temporary("du", sweep.size, dtype)
+        calls = [Call(kernel, arrays, ("dw", "sums"))]
+        if bias is not None:
+            total = BiasGrad(planes["z"], dtype)
+            calls.append(Call(total, {"g": values["z"], "db": bias}, ("db",)))
+        return calls
+    sweep = WeightGrad(tile, planes["x"], planes["z"], g.before, bias is not None, dtype)  # type: ignore[arg-type]
+    inverse = InverseWeights(tile, g.channels, g.filters, places.parts, bias is not None, dtype)
+    du = Temporary("du", sweep.size * places.parts, dtype)
     scratch = Temporary("scratch", sweep.scratch(places.target), dtype, each=True)
-    return [
+    calls = [
+        Call(Clear(du.size, dtype), {"z": du}, ("z",)),
         Call(
             sweep,
             {"x": values["x"], "g": values["z"], "du": du, "scratch": scratch},
-            ("du", "scratch"),
+            ("du", "db", "scratch"),
         ),
-        Call(inverse, {"du": du, "dw": values["w"]}, ("dw",)),
+        Call(inverse, {"du": du, "dw": values["w"]}, ("dw", "db")),
+    ]
+    if bias is None:
+        return calls
+    sums = Temporary("sums", sweep.filters * places.parts, dtype)
+    clear, sweep_call, finish = calls
+    return [
+        clear,
+        Call(Clear(sums.size, dtype), {"z": sums}, ("z",)),
+        Call(sweep_call.kernel, {**sweep_call.arrays, "db": sums}, sweep_call.writes),
+        Call(finish.kernel, {**finish.arrays, "sums": sums, "db": bias}, finish.writes),
     ]

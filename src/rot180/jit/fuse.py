@@ -14,7 +14,7 @@ from rot180.core.kinds import Form, Map, Select, Windows
 from rot180.core.program import Instruction, Program
 from rot180.jit.task import Task
 
-__all__ = ["Claims", "bias_of", "is_along", "is_pool", "ordered", "simplified", "single_reader"]
+__all__ = ["Claims", "bias_of", "is_along", "is_channel_sum", "is_pool", "ordered", "simplified", "single_reader"]
 
 
 def simplified(program: Program) -> Program:
@@ -128,6 +128,14 @@ def is_along(kind: object) -> bool:
         return False
     (x,) = kind.inputs
     y = kind.result
+    return len(x.axes) == 1 and len(y.axes) >= 2 and x.axes[0] == y.axes[1]
+
+
+def is_channel_sum(kind: object) -> bool:
+    """Whether a form sums over everything but axis 1: the gradient of a bias."""
+    if not isinstance(kind, Form) or kind.name != "expand" or kind.output != "x":
+        return False
+    (y,), x = kind.inputs, kind.result
     return len(x.axes) == 1 and len(y.axes) >= 2 and x.axes[0] == y.axes[1]
 
 

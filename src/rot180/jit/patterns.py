@@ -16,7 +16,7 @@ from rot180.jit.convolution import Geometry, geometry, halo, lower_conv
 from rot180.jit.direct import Direct, Phase, Taps
 from rot180.jit.direct_weight import DirectWeight
 from rot180.jit.bias import BiasGrad
-from rot180.jit.fuse import Claims, bias_of, is_pool, single_reader
+from rot180.jit.fuse import Claims, bias_of, is_channel_sum, is_pool, single_reader
 from rot180.jit.layout import Columns
 from rot180.jit.losses import cross_entropy
 from rot180.jit.matvec import MatVec, MatVecInputGrad, MatVecWeightGrad
@@ -44,6 +44,8 @@ def convolution(claims: Claims, at: int, i: Instruction) -> bool:
     if form.output != "w":
         tail = _tail(claims, at, values[form.output], form.output == "x", sums=True)
         values[form.output] = tail.result
+    else:
+        tail = _bias_gradient(claims, at, values)
     needs = {values[name]: zeros for name, zeros in halo(g, form.output).items()}
     made = values[form.output]
     reads = [n for name, n in values.items() if name != form.output]
@@ -56,9 +58,24 @@ def convolution(claims: Claims, at: int, i: Instruction) -> bool:
         return calls
 
     title = f"conv {form.output} {_window(g)}{tail}"
-    task = Task(title, (*reads, *tail.reads), (made,), lower, needs)
+    writes = (made,)
+    if form.output == "w" and tail.bias is not None:
+        writes, reads_more = (made, tail.bias), ()
+    else:
+        reads_more = tail.reads
+    task = Task(title, (*reads, *reads_more), writes, lower, needs)
     claims.take(tail.places, task)
     return True
+
+
+def _bias_gradient(claims: Claims, at: int, values: dict[str, int]) -> _Tail:
+    """The gradient of a bias, which a weight gradient sums on its way over the same g."""
+    program = claims.program
+    for place in program.readers[values["z"]]:
+        i = program.instructions[place]
+        if claims.free(place) and is_channel_sum(i.kind):
+            return _Tail([at, place], values["w"], bias=i.outputs[0])
+    return _Tail([at], values["w"])
 
 
 @dataclass
@@ -200,10 +217,7 @@ def _matrix_vector(
 
 def channel_sum(claims: Claims, at: int, i: Instruction) -> bool:
     """The gradient of a bias: the sum over everything but axis 1."""
-    if not isinstance(i.kind, Form) or i.kind.name != "expand" or i.kind.output != "x":
-        return False
-    (y,), x = i.kind.inputs, i.kind.result
-    if len(x.axes) != 1 or len(y.axes) < 2 or x.axes[0] != y.axes[1]:
+    if not is_channel_sum(i.kind):
         return False
     dtype = claims.program.value(i.inputs[0]).dtype.name
 

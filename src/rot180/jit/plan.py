@@ -8,7 +8,7 @@ Nothing is compiled here: a plan is integers and descriptors, made in millisecon
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -141,11 +141,13 @@ def make_plan(
     batched = _batched(program, images)
     halos = _halos(program, tasks, batched)
     block = block_of(images, target.lanes(dtype))
+    flat = {number for task in tasks for pair in task.same.items() for number in pair}
     planes: dict[int, Planes] = {}
     for number in batched:
         shape = program.value(number).shape
         before, after = halos.get(number, ((), ()))
-        planes[number] = Planes(shape[0], shape[1], shape[2:], block, before, after)
+        found = Planes(shape[0], shape[1], shape[2:], block, before, after)
+        planes[number] = found if number in flat else _apart(found)
     for task in tasks:
         planes.update({number: planes[other] for number, other in task.like.items()})
     layouts: dict[int, Layout] = {
@@ -161,6 +163,15 @@ def make_plan(
         calls += [(task, number, call) for call in task.lower(places)]
     aliases = _aliases(tasks)
     return _placed(program, target, parts, all_tasks, calls, places, outputs, aliases)
+
+
+def _apart(planes: Planes) -> Planes:
+    """Planes whose distance is no multiple of half a kilobyte and more: channels are read together,
+    and those at such a distance would all fall into a few sets of the first cache."""
+    if planes.block == 1 or not planes.sizes or planes.plane // planes.block % 16:
+        return planes
+    after = tuple(n + 1 for n in planes.after)
+    return replace(planes, after=after)
 
 
 def _fused(program: Program) -> list[Task]:

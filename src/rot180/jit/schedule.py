@@ -91,8 +91,8 @@ def groups(drafts: Sequence[Draft], parts: int) -> list[Group]:
 
 
 def _prepares(draft: Draft) -> bool:
-    """Whether a call only makes temporaries of parameters: transformed weights."""
-    return all(isinstance(name, tuple) and name[0] == "u" for name in draft.written)
+    """Whether a call makes temporaries only: transformed weights, cleared sums."""
+    return all(isinstance(name, tuple) and name[0] != "output" for name in draft.written)
 
 
 def _worthwhile(blocks: int, parts: int) -> bool:

@@ -129,9 +129,13 @@ class Correlate:
 
     def scratch(self, target: Target) -> int:
         """Elements of scratch that each part needs."""
-        t = self.tile + 2
-        lanes = target.lanes(np.dtype(self.dtype))
-        return t * t * (self.x.channels + self.z.channels) * self.group(target) * lanes
+        points = (self.tile + 2) ** 2
+        return points * sum(self._slice(target, p.channels) for p in (self.x, self.z))
+
+    def _slice(self, target: Target, channels: int) -> int:
+        """Elements of V or M from ξ to ξ: one vector more than it holds, since 36 writes whose
+        distance is a power of two would all fall into one set of the first cache."""
+        return (channels * self.group(target) + 1) * target.lanes(np.dtype(self.dtype))
 
     @property
     def by_blocks(self) -> int:
@@ -145,7 +149,7 @@ class Correlate:
         group = self.group(target)
         scratch = k.pointer("scratch", k.at((k.worker, self.scratch(target))))
         v = scratch
-        m = k.pointer(scratch, (self.tile + 2) ** 2 * self.x.channels * group * k.lanes)
+        m = k.pointer(scratch, (self.tile + 2) ** 2 * self._slice(target, self.x.channels))
         per_block = rows * columns // group
         first, after = k.share(self.x.blocks * per_block)
         with k.loop(first, after) as unit:
@@ -178,7 +182,7 @@ class Correlate:
                         toomcook.apply(k, bt, [lines[b][a] for b in range(t)])
                     ):
                         where = k.at(
-                            (a * t + b) * x.channels * group * k.lanes,
+                            (a * t + b) * self._slice(k.target, x.channels),
                             (c, group * k.lanes),
                             (j, k.lanes),
                         )
@@ -199,7 +203,7 @@ class Correlate:
                             ]
                             with k.loop(0, channels) as c:
                                 base = k.at(
-                                    (xi, channels * group * k.lanes),
+                                    (xi, self._slice(k.target, channels)),
                                     (c, group * k.lanes),
                                     (j, k.lanes),
                                 )
@@ -212,7 +216,7 @@ class Correlate:
                             for a in range(tall):
                                 for b in range(span):
                                     where = k.at(
-                                        (xi, filters * group * k.lanes),
+                                        (xi, self._slice(k.target, filters)),
                                         (o, group * k.lanes),
                                         (j, k.lanes),
                                         (a * group + b) * k.lanes,
@@ -239,7 +243,7 @@ class Correlate:
                     k.load(
                         m,
                         k.at(
-                            xi * z.channels * group * k.lanes, (o, group * k.lanes), (j, k.lanes)
+                            xi * self._slice(k.target, z.channels), (o, group * k.lanes), (j, k.lanes)
                         ),
                     )
                     for xi in range(t * t)

@@ -1,231 +1,286 @@
-"""Winograd weight gradient: 3×3 taps, stride 1; the same three matrices, read for w.
+"""Winograd weight gradient: 3×3 taps, stride 1; the same three matrices, read for w (and for b).
 
-    for each of the t rows a of the tile (t = m + 2), for tiles in groups of T:
-        V[b,c,tile] = (Bᵀ x B)[a,b]        Y[b,k,tile] = (A g Aᵀ)[a,b]
-        dU[a,b,c,k] += Σ_tile Σ_lane V · Y
-    dw[k,c] = Gᵀ dU G
+    for tiles in groups of T, of one block of images:
+        for each of its tiles and 16 channels:  16 images × 16 channels are turned, so that lanes
+            are channels now, and V[ξ, image, c] = Bᵀ x B,  Y[ξ, image, k] = A g Aᵀ
+        for ξ:  dU[ξ, k, c] += Σ_image Y[ξ, image, k] · V[ξ, image, c]
+    dw[k, c] = Gᵀ dU G          db[k] = Σ Y[(1, 1), image, k]: there A sums the tile
 
-Lanes are images, so a sum ends in a sum over lanes: sixteen sums at a time, after T tiles. One row
-of the tile at a time lets T be six times as large in the same cache. A work unit is a row (and a
-segment of the images, where there are more threads than rows), so no two threads add to one cell.
+With lanes along channels the sum over images crosses no lanes. Every thread adds to a dU of its own
+(cleared first); `InverseWeights` adds them up, in the order of the threads.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from rot180.jit import toomcook
-from rot180.jit.emit import Emitter
+from rot180.jit.blocking import cut, register_block
+from rot180.jit.emit import Emitter, Index
 from rot180.jit.layout import Planes
 from rot180.jit.target import Target
 
-__all__ = ["InverseWeights", "WeightGrad"]
-
-EDGE = 4
-"""Channels and filters come in blocks of 4 × 4 sums."""
-
-
-def padded(channels: int) -> int:
-    """Channels in whole blocks."""
-    return -(-channels // EDGE) * EDGE
+__all__ = ["Clear", "InverseWeights", "WeightGrad"]
 
 
 @dataclass(frozen=True)
 class WeightGrad:
-    """dU[segment, ξ, c / 4, k / 4, 4, 4] from x and the upstream gradient g.
+    """dU[worker, ξ, k, c] += from x and the upstream gradient g; C in whole vectors.
 
     Attributes:
         tile: m.
         x: where the input lies; its halo covers the padding and the overhang of the last tiles.
         g: where the upstream gradient lies; its halo covers the overhang.
         before: padding before the first row and column.
-        segments: into how many parts the images are cut.
+        bias: whether the gradient of the bias is wanted, too: db[worker, k].
     """
 
     tile: int
     x: Planes
     g: Planes
     before: tuple[int, int]
-    segments: int = 1
+    bias: bool = False
     dtype: str = "float32"
 
-    arrays = ("x", "g", "du", "scratch")
+    @property
+    def arrays(self) -> tuple[str, ...]:
+        """Names of the arrays, in the order of the kernel's table."""
+        return ("x", "g", "du", *(("db",) if self.bias else ()), "scratch")
+
+    @property
+    def by_blocks(self) -> int:
+        """Its work units are ordered by blocks of images: how many there are."""
+        return self.x.blocks
 
     @property
     def tiles(self) -> tuple[int, int]:
         """Tiles along both axes."""
         return -(-self.g.sizes[0] // self.tile), -(-self.g.sizes[1] // self.tile)
 
+    @property
+    def points(self) -> int:
+        """ξ: (m + 2)²."""
+        return (self.tile + 2) ** 2
+
+    @property
+    def channels(self) -> int:
+        """Channels of x in whole vectors."""
+        return -(-self.x.channels // self.x.block) * self.x.block
+
+    @property
+    def filters(self) -> int:
+        """Channels of g in whole vectors."""
+        return -(-self.g.channels // self.x.block) * self.x.block
+
     def group(self, target: Target) -> int:
-        """T: as many tiles as the second cache holds one row of V and Y of."""
-        t = self.tile + 2
-        one = t * (padded(self.x.channels) + padded(self.g.channels)) * target.vector_bytes
+        """T: as many tiles as half of the second cache holds V and Y of."""
+        one = self.points * (self.channels + self.filters) * target.vector_bytes
         rows, columns = self.tiles
-        return max(1, min(rows * columns * self.x.blocks, target.level2 // one))
+        wanted = max(1, target.level2 * 5 // 8 // one)
+        return max(d for d in range(1, rows * columns + 1) if not rows * columns % d and d <= wanted)
 
     def scratch(self, target: Target) -> int:
-        """Elements of scratch that each part needs."""
-        channels = padded(self.x.channels) + padded(self.g.channels)
-        return (self.tile + 2) * channels * self.group(target) * target.lanes(np.dtype(self.dtype))
+        """Elements of scratch that each worker needs: V, Y and one turned tile."""
+        lanes = target.lanes(np.dtype(self.dtype))
+        slices = sum(self._slice(target, width) for width in (self.channels, self.filters))
+        return self.points * (slices + lanes * lanes)
+
+    def _slice(self, target: Target, width: int) -> int:
+        """Elements of V or Y from ξ to ξ: one vector more than it holds, since 36 writes whose
+        distance is a power of two would all fall into one set of the first cache."""
+        lanes = target.lanes(np.dtype(self.dtype))
+        return self.group(target) * lanes * width + lanes
 
     @property
     def size(self) -> int:
-        """Elements of dU."""
-        cells = padded(self.x.channels) * padded(self.g.channels)
-        return self.segments * (self.tile + 2) ** 2 * cells
+        """Elements of one worker's dU."""
+        return self.points * self.g.channels * self.channels
 
     def emit(self, name: str, target: Target) -> Any:
-        """The loop nest above."""
+        """The loop nest above; a work unit is a group of tiles of one block."""
         k = Emitter(name, self.arrays, target, np.dtype(self.dtype))
-        t, group = self.tile + 2, self.group(target)
         at, _, bt = toomcook.matrices(self.tile, 3)
-        a_rows = toomcook.transpose(at)
+        group, (rows, columns) = self.group(target), self.tiles
+        images = group * k.lanes
         v = k.pointer("scratch", k.at((k.worker, self.scratch(target))))
-        y = k.pointer(v, t * padded(self.x.channels) * group * k.lanes)
-        rows, columns = self.tiles
-        total = rows * columns * self.x.blocks
-        first, after = k.share(t * self.segments)
+        y = k.pointer(v, self.points * self._slice(target, self.channels))
+        turned = k.pointer(y, self.points * self._slice(target, self.filters))
+        per_block = rows * columns // group
+        first, after = k.share(self.x.blocks * per_block)
         with k.loop(first, after) as unit:
-            segment, row = k.divmod(unit, t)
-            start = k.divmod(k.at((segment, total)), self.segments)[0]
-            stop = k.divmod(k.at((segment, total), total), self.segments)[0]
-            self._clear(k, unit)
-            with k.loop(start, stop, group) as begin:
-                count = k.minimum(k.at(stop, k.negative(begin)), group)
-                for a in range(t):
-                    with k.when(row, "==", a):
-                        for array, planes, into, matrix, origin in (
-                            ("x", self.x, v, bt, self.x.origin(-self.before[0], -self.before[1])),
-                            ("g", self.g, y, a_rows, self.g.origin()),
-                        ):
-                            self._transform(k, array, planes, into, matrix, a, origin, begin, count)
-                self._accumulate(k, unit, count, v, y)
+            block, start = k.divmod(unit, per_block)
+            with k.loop(0, group) as j:
+                tile = k.at((start, group), j)
+                into = k.at((j, k.lanes))
+                corner = self.x.origin(-self.before[0], -self.before[1])
+                self._turn(k, "x", self.x, corner, bt, (block, tile, into), v, turned)
+                a = toomcook.transpose(at)
+                self._turn(k, "g", self.g, self.g.origin(), a, (block, tile, into), y, turned)
+            self._multiply(k, v, y, images)
+            if self.bias:
+                self._add_bias(k, y, images)
         return k.finish()
 
-    def _clear(self, k: Emitter, unit: Any) -> None:
-        cells = (self.tile + 2) * padded(self.x.channels) * padded(self.g.channels)
-        with k.loop(0, cells, EDGE * EDGE) as i:
-            k.store(k.constant(0.0, EDGE * EDGE), "du", k.at((unit, cells), i))
-
-    def _transform(
-        self, k: Emitter, array: str, planes: Planes, into: Any, matrix: toomcook.Matrix, a: int,
-        origin: int, begin: Any, count: Any,
+    def _turn(
+        self, k: Emitter, array: str, planes: Planes, corner: int, matrix: toomcook.Matrix,
+        place: tuple[Index, Index, Index], into: Any, turned: Any,
     ) -> None:  # fmt: skip
-        """Row a of matrix · tile · matrixᵀ, for every tile of the group and every channel."""
-        group, size = self.group(k.target), len(matrix[0])
-        rows, columns = self.tiles
-        with k.loop(0, count) as j:
-            block, place = k.divmod(k.at(begin, j), rows * columns)
-            row, column = k.divmod(place, columns)
-            corner = k.at(
-                (block, planes.stack),
-                (row, self.tile * planes.steps[0]),
-                (column, self.tile * planes.steps[1]),
-                origin,
-            )
-            with k.loop(0, planes.channels) as c:
-                at = k.at(corner, (c, planes.plane))
-                line = []
-                for b in range(size):
-                    cells = [
-                        k.load(array, k.at(at, i * planes.steps[0] + b * planes.steps[1]))
-                        if matrix[a][i]
-                        else None
-                        for i in range(size)
-                    ]
-                    line.append(toomcook.apply(k, (matrix[a],), cells)[0])
-                for b, value in enumerate(toomcook.apply(k, matrix, line)):
-                    where = k.at(
-                        b * padded(planes.channels) * group * k.lanes,
-                        (c, group * k.lanes),
-                        (j, k.lanes),
-                    )
-                    k.store(value, into, where)
+        """One tile: turn images into lanes' place, transform, and write it image by image."""
+        block, tile, first = place
+        size, points = len(matrix[0]), len(matrix)
+        row, column = k.divmod(tile, self.tiles[1])
+        start = k.at(
+            (block, planes.stack),
+            (row, self.tile * planes.steps[0]),
+            (column, self.tile * planes.steps[1]),
+            corner,
+        )
+        width = -(-planes.channels // k.lanes) * k.lanes
+        apart = self._slice(k.target, width)
+        for c0, count in self._bundles(k, planes.channels):
+            with c0 as c:
+                source = k.at(start, (c, planes.plane))
+                with k.loop(0, size) as a:
+                    for b in range(size):
+                        cell = k.at(source, (a, planes.steps[0]), b * planes.steps[1])
+                        found = [k.load(array, k.at(cell, i * planes.plane)) for i in range(count)]
+                        found += [k.constant(0.0)] * (k.lanes - count)
+                        for image, value in enumerate(k.transpose(found)):
+                            where = k.at((a, size * k.lanes), (image * size * size + b) * k.lanes)
+                            k.store(value, turned, where)
+                with k.loop(0, k.lanes) as image:
+                    at = k.at((image, size * size * k.lanes))
+                    cells = [k.load(turned, k.at(at, i * k.lanes)) for i in range(size * size)]
+                    lines = [toomcook.apply(k, matrix, cells[b::size]) for b in range(size)]
+                    for a in range(points):
+                        values = toomcook.apply(k, matrix, [lines[b][a] for b in range(size)])
+                        for b, value in enumerate(values):
+                            where = k.at(
+                                (a * points + b) * apart, (first, width), (image, width), c
+                            )
+                            k.store(value, into, where)
 
-    def _accumulate(self, k: Emitter, unit: Any, count: Any, v: Any, y: Any) -> None:
-        """dU[b] += V[b] · Y[b]ᵀ over the tiles of the group, in blocks of 4 × 4 sums."""
-        group = self.group(k.target)
-        channels, filters = padded(self.x.channels), padded(self.g.channels)
-        t = self.tile + 2
-        with (
-            k.loop(0, t) as b,
-            k.loop(0, channels // EDGE) as c,
-            k.loop(0, filters // EDGE) as o,
-        ):
-            sums = [[k.variable(k.constant(0.0)) for _ in range(EDGE)] for _ in range(EDGE)]
-            with k.loop(0, count) as j:
-                left = k.at(
-                    (b, channels * group * k.lanes), (c, EDGE * group * k.lanes), (j, k.lanes)
-                )
-                right = k.at(
-                    (b, filters * group * k.lanes), (o, EDGE * group * k.lanes), (j, k.lanes)
-                )
-                xs = [k.load(v, k.at(left, i * group * k.lanes)) for i in range(EDGE)]
-                for n in range(EDGE):
-                    g = k.load(y, k.at(right, n * group * k.lanes))
-                    for i in range(EDGE):
-                        sums[i][n].set(k.fma(xs[i], g, sums[i][n].get()))
-            total = k.totals([sums[i][n].get() for i in range(EDGE) for n in range(EDGE)])
-            where = k.at(
-                (unit, t * channels * filters),
-                (b, channels * filters),
-                (c, EDGE * filters),
-                (o, EDGE * EDGE),
-            )
-            k.store(k.add(k.load("du", where, EDGE * EDGE), total), "du", where)
+    def _bundles(self, k: Emitter, channels: int) -> Iterator[tuple[Any, int]]:
+        """(loop over the first channel, how many) of whole vectors of channels, and of the rest."""
+        for start, stop, step in cut(channels, k.lanes):
+            yield k.loop(start, stop, step), step
+
+    def _multiply(self, k: Emitter, v: Any, y: Any, images: int) -> None:
+        """dU[ξ] += Y[ξ]ᵀ · V[ξ], in register blocks of vectors of c by numbers of k."""
+        width, filters, wide = self.channels, self.g.channels, self.filters
+        columns, height = register_block(k.target.registers, width // k.lanes, filters)
+        by_v, by_y = self._slice(k.target, width), self._slice(k.target, wide)
+        mine = k.at((k.worker, self.size))
+        with k.loop(0, self.points) as xi:
+            for k0, k1, tall in cut(filters, height):
+                for c0, c1, span in cut(width // k.lanes, columns):
+                    with k.loop(k0, k1, tall) as o, k.loop(c0, c1, span) as c:
+                        goal = k.at(mine, (xi, filters * width), (o, width), (c, k.lanes))
+                        places = [
+                            [k.at(goal, a * width + b * k.lanes) for b in range(span)]
+                            for a in range(tall)
+                        ]
+                        sums = [[k.variable(k.load("du", p)) for p in line] for line in places]
+                        with k.loop(0, images) as i:
+                            left = k.at((xi, by_v), (i, width), (c, k.lanes))
+                            right = k.at((xi, by_y), (i, wide), o)
+                            xs = [k.load(v, k.at(left, b * k.lanes)) for b in range(span)]
+                            for a in range(tall):
+                                g = k.broadcast(y, k.at(right, a))
+                                for b in range(span):
+                                    sums[a][b].set(k.fma(g, xs[b], sums[a][b].get()))
+                        for a in range(tall):
+                            for b in range(span):
+                                k.store(sums[a][b].get(), "du", places[a][b])
+
+    def _add_bias(self, k: Emitter, y: Any, images: int) -> None:
+        """db += Σ Y at the point (1, 1), where A g Aᵀ is the sum of the tile."""
+        point = self.tile + 3
+        with k.loop(0, self.filters, k.lanes) as o:
+            where = k.at((k.worker, self.filters), o)
+            total = k.variable(k.load("db", where))
+            with k.loop(0, images) as i:
+                value = k.load(y, k.at(point * self._slice(k.target, self.filters), (i, self.filters), o))
+                total.set(k.add(total.get(), value))
+            k.store(total.get(), "db", where)
+
+
+@dataclass(frozen=True)
+class Clear:
+    """Zeros."""
+
+    size: int
+    dtype: str = "float32"
+
+    arrays = ("z",)
+
+    def emit(self, name: str, target: Target) -> Any:
+        """One loop over whole vectors; the size is a multiple of the longest vector."""
+        k = Emitter(name, self.arrays, target, np.dtype(self.dtype))
+        first, after = k.share(self.size // k.lanes)
+        with k.loop(first, after) as i:
+            k.store(k.constant(0.0), "z", k.at((i, k.lanes)))
+        return k.finish()
 
 
 @dataclass(frozen=True)
 class InverseWeights:
-    """dw[k, c] = Gᵀ (Σ_segment dU[segment, :, c, k]) G."""
+    """dw[k, c] = Gᵀ (Σ_worker dU[worker, :, k, c]) G, and db[k] = Σ_worker db[worker, k].
+
+    Attributes:
+        tile: m.
+        channels, filters: C and K.
+        workers: how many dU there are.
+        bias: whether there is a db.
+    """
 
     tile: int
     channels: int
     filters: int
-    segments: int = 1
+    workers: int
+    bias: bool = False
     dtype: str = "float32"
 
-    arrays = ("du", "dw")
+    @property
+    def arrays(self) -> tuple[str, ...]:
+        """Names of the arrays, in the order of the kernel's table."""
+        return ("du", "dw", *(("sums", "db") if self.bias else ()))
 
     def emit(self, name: str, target: Target) -> Any:
-        """Lanes are the 4 × 4 pairs of one block; a work unit is a block."""
+        """Lanes are channels; a work unit is a filter."""
         k = Emitter(name, self.arrays, target, np.dtype(self.dtype))
-        _, g, _ = toomcook.matrices(self.tile, 3)
-        gt = toomcook.transpose(g)
-        t = self.tile + 2
-        channels, filters = padded(self.channels), padded(self.filters)
-        first, after = k.share(channels // EDGE * (filters // EDGE))
-        with k.loop(first, after) as unit:
-            c, o = k.divmod(unit, filters // EDGE)
-            cells = []
-            for xi in range(t * t):
-                where = k.at(xi * channels * filters, (c, EDGE * filters), (o, EDGE * EDGE))
-                value = k.load("du", where, EDGE * EDGE)
-                for segment in range(1, self.segments):
-                    more = k.at(where, segment * t * t * channels * filters)
-                    value = k.add(value, k.load("du", more, EDGE * EDGE))
-                cells.append(value)
-            lines = [toomcook.apply(k, gt, cells[b::t]) for b in range(t)]
-            for r in range(3):
-                for s, value in enumerate(toomcook.apply(k, gt, [lines[b][r] for b in range(t)])):
-                    self._scatter(k, value, c, o, 3 * r + s)
+        width = -(-self.channels // k.lanes) * k.lanes
+        first, after = k.share(self.filters)
+        with k.loop(first, after) as o:
+            for start, stop, step in cut(self.channels, k.lanes):
+                with k.loop(start, stop, step) as c:
+                    self._vector(k, o, c, width, step)
+            if self.bias:
+                total = k.constant(0.0, 1)
+                for worker in range(self.workers):
+                    padded = -(-self.filters // k.lanes) * k.lanes
+                    total = k.add(total, k.load("sums", k.at(worker * padded, o), 1))
+                k.store(total, "db", o)
         return k.finish()
 
-    def _scatter(self, k: Emitter, value: Any, c: Any, o: Any, tap: int) -> None:
-        for i in range(EDGE):
-            for n in range(EDGE):
-                bounds = []
-                if self.channels % EDGE and i >= self.channels % EDGE:
-                    bounds.append((c, padded(self.channels) // EDGE - 1))
-                if self.filters % EDGE and n >= self.filters % EDGE:
-                    bounds.append((o, padded(self.filters) // EDGE - 1))
-                with k.all_below(bounds):
-                    where = k.at(
-                        (o, EDGE * self.channels * 9),
-                        (c, EDGE * 9),
-                        (n * self.channels + i) * 9 + tap,
-                    )
-                    k.store(k.lane(value, EDGE * i + n), "dw", where)
+    def _vector(self, k: Emitter, o: Index, c: Index, width: int, count: int) -> None:
+        _, g, _ = toomcook.matrices(self.tile, 3)
+        gt, t = toomcook.transpose(g), self.tile + 2
+        cells = []
+        for xi in range(t * t):
+            where = k.at(xi * self.filters * width, (o, width), c)
+            value = k.load("du", where)
+            for worker in range(1, self.workers):
+                more = k.at(where, worker * t * t * self.filters * width)
+                value = k.add(value, k.load("du", more))
+            cells.append(value)
+        lines = [toomcook.apply(k, gt, cells[b::t]) for b in range(t)]
+        for r in range(3):
+            for s, value in enumerate(toomcook.apply(k, gt, [lines[b][r] for b in range(t)])):
+                where = k.at((o, self.channels * 9), (c, 9), 3 * r + s)
+                for lane in range(count):
+                    k.store(k.lane(value, lane), "dw", k.at(where, lane * 9))
