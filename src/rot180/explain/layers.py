@@ -7,7 +7,6 @@ order and defaults of all other arguments are those of the operations.
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -92,7 +91,10 @@ def _axes(which: int | None, *given: Given) -> int:
 
 
 def _spread(size: Given, axes: int) -> Given:
-    return (size,) * axes if isinstance(size, int) and not isinstance(size, bool) else size
+    """One int for every axis, where it came alone."""
+    if isinstance(size, int) and not isinstance(size, bool):
+        return (size,) * axes
+    return tuple(size) * axes if _is_size(size) and len(size) == 1 else size
 
 
 def _convolution(
@@ -288,6 +290,24 @@ def explainer(name: str) -> Callable[..., Explanation]:
             f"explain: no operation {name!r}", rule="the names are those of rot180.ops"
         )
     family, axes = (name[:-2], int(name[-2])) if name[-2:] in ("1d", "2d", "3d") else (name, None)
-    made = functools.partial(_FAMILIES.get(family, _any), name, axes)
-    functools.update_wrapper(made, OPERATIONS[name])
+    make: Callable[..., Explanation] = _FAMILIES.get(family, _any)
+    _, _, *parameters = inspect.signature(make).parameters.values()
+    of_operation = inspect.signature(OPERATIONS[name]).parameters
+    known = {*(p.name for p in parameters if p.kind is not p.VAR_KEYWORD), *of_operation, *_OURS}
+
+    def made(*args: Given, **options: Any) -> Explanation:
+        unknown = sorted(set(options) - known)
+        if unknown:
+            raise ArgumentError(
+                f"explain: {name} has no argument {', '.join(unknown)}",
+                expected=", ".join(sorted(known - {"given"})),
+            )
+        if make is not _any and not args and "input" not in options:
+            raise ArgumentError(f"explain: {name} needs an input", expected="input=(5, 5)")
+        return make(name, axes, *args, **options)
+
+    made.__name__ = made.__qualname__ = name
+    law = (OPERATIONS[name].__doc__ or "").partition("\n")[0]
+    made.__doc__ = f"Explain {name}. {law}\n\nSizes or arrays, and the arguments of the operation."
+    made.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     return made

@@ -14,7 +14,7 @@ from rot180.errors import ArgumentError
 from rot180.explain.derive import formula_of, joined
 from rot180.explain.differentiate import by_cell, depends_on
 from rot180.explain.formula import Formula, Ref, Term, evaluate, product, references
-from rot180.explain.text import write, write_number
+from rot180.explain.text import shortened, write, write_number
 from rot180.explain.words import say
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def steps(e: Explanation, cell: Cell) -> list[Line]:
         _chain(e, Ref(value.of.name, cell.index), lines, set())
     else:
         lines.append(Line(cell.equation, say("definition", e.lang)))
-    lines.append(Line(_shortened(cell.numbers), say("numbers", e.lang)))
+    lines.append(Line(shortened(cell.numbers), say("numbers", e.lang)))
     engine = write_number(cell.engine).replace("-", "−")
     lines.append(
         Line(f"{cell.label} = {engine}", say("engine" if cell.agrees else "differs", e.lang))
@@ -159,7 +159,7 @@ def _chain(e: Explanation, cell: Ref, lines: list[Line], done: set[Ref]) -> None
         if further and len(done) < _DEPTH and not more:
             _chain(e, reader, lines, done)
     for reader, _ in shown:
-        _add(lines, _shortened(e[reader.name].at(reader.index).equation), say("forward", e.lang))
+        _add(lines, shortened(e[reader.name].at(reader.index).equation), say("forward", e.lang))
     parts, rule = [], []
     for reader, local in shown:
         g = Ref(e.delta_name(e.values[reader.name]), reader.index)
@@ -175,19 +175,11 @@ def _chain(e: Explanation, cell: Ref, lines: list[Line], done: set[Ref]) -> None
     lines.append(Line(f"{label} = {write(together, text)}{rest}", say("put in", e.lang)))
     swept = e[name].at(cell.index)
     if more:
-        lines.append(Line(_shortened(swept.equation), say("swept", e.lang)))
+        lines.append(Line(shortened(swept.equation), say("swept", e.lang)))
     elif together != swept.formula:
         value, _ = evaluate(together, e.number)
         equal = abs(float(value) - float(swept.value)) <= swept.tolerance
         lines.append(Line(swept.equation, say("same" if equal else "not the same", e.lang)))
-
-
-def _shortened(equation: str) -> str:
-    """A long sum by its first terms and their number."""
-    parts = equation.split(" + ")
-    if len(parts) <= 4 * _READERS:
-        return equation
-    return " + ".join(parts[:_READERS]) + f" + … ({len(parts) - _READERS})"
 
 
 def _add(lines: list[Line], text: str, reason: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
+from rot180.explain.text import shortened
 from rot180.explain.words import say
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ __all__ = ["as_latex", "as_markdown", "as_text", "heading", "shown_cells"]
 LIMIT = 64
 """So many equations of one array are printed; of larger arrays the first ones."""
 
+PRODUCTS = 4000
+"""So many products of one array are printed, but one equation in any case."""
+
 
 def as_text(e: Explanation) -> str:
     """All equations, array by array; of an array of more than 64 cells the first ones."""
@@ -28,7 +32,7 @@ def as_text(e: Explanation) -> str:
         lines.append(f"\n{name}  ({role}, {size})")
         if value.step is not None:
             cells = list(shown_cells(e, name))
-            lines += [f"  {cell.equation}" for cell in cells]
+            lines += [f"  {shortened(cell.equation)}" for cell in cells]
             if len(cells) < value.array.size:
                 lines.append("  " + say("more", e.lang, count=value.array.size - len(cells)))
     return "\n".join(lines)
@@ -42,7 +46,12 @@ def heading(e: Explanation) -> str:
 
 def shown_cells(e: Explanation, name: str) -> Iterator[Cell]:
     """The first cells of an array, so many as fit on paper."""
-    return itertools.islice(iter(e[name]), LIMIT)
+    products = 0
+    for cell in itertools.islice(iter(e[name]), LIMIT):
+        if products > PRODUCTS:
+            return
+        products += len(cell.terms)
+        yield cell
 
 
 def as_markdown(e: Explanation) -> str:
@@ -55,9 +64,10 @@ def as_markdown(e: Explanation) -> str:
             numbers = e[name].numbers
             lines += ["```", str(numbers), "```", ""]
             continue
-        for cell in shown_cells(e, name):
+        cells = list(shown_cells(e, name))
+        for cell in cells:
             lines += [f"$$ {cell.latex} $$", "", f"`{cell.numbers}`", ""]
-        rest = value.array.size - min(value.array.size, LIMIT)
+        rest = value.array.size - len(cells)
         if rest:
             lines += [say("more", e.lang, count=rest), ""]
     return "\n".join(lines).rstrip()
@@ -78,9 +88,10 @@ def as_latex(e: Explanation) -> str:
             continue
         size = r"\times ".join(map(str, value.shown)) or "1"
         lines.append(rf"\subsection*{{{say(value.role, e.lang)}, ${size}$}}")
-        rows = [cell.latex.replace(" = ", " &= ", 1) for cell in shown_cells(e, name)]
+        cells = list(shown_cells(e, name))
+        rows = [cell.latex.replace(" = ", " &= ", 1) for cell in cells]
         lines += [r"\begin{align*}", " \\\\\n".join(rows), r"\end{align*}"]
-        rest = value.array.size - min(value.array.size, LIMIT)
+        rest = value.array.size - len(cells)
         if rest:
             lines.append(say("more", e.lang, count=rest))
     return "\n".join([*lines, r"\end{document}"])

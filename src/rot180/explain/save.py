@@ -52,9 +52,7 @@ def save(e: Explanation, path: str | Path, **options: Any) -> Path:
     return target
 
 
-def _accepted(
-    function: Callable[..., Any], suffix: str, options: dict[str, Any]
-) -> dict[str, Any]:
+def _accepted(function: Callable[..., Any], suffix: str, options: dict[str, Any]) -> dict[str, Any]:
     """The options, or an ArgumentError that names what this format does not take."""
     taken = inspect.signature(function).parameters.values()
     unknown = set(options) - {p.name for p in taken}

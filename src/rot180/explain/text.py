@@ -9,7 +9,7 @@ from itertools import groupby
 
 from rot180.explain.formula import Call, Factor, Formula, Ref, Term
 
-__all__ = ["write", "write_number"]
+__all__ = ["shortened", "write", "write_number"]
 
 Write = Callable[[Ref], str]
 
@@ -52,6 +52,18 @@ def write(formula: Formula, cell: Write) -> str:
             text = text.removeprefix("−")
         parts.append(text)
     return "".join(parts)
+
+
+def shortened(equation: str) -> str:
+    """A sum of more than 48 terms by its first twelve and the number of the others.
+
+    >>> shortened("z = " + " + ".join(["x"] * 100))[-17:]
+    ' + x + x + … (88)'
+    """
+    parts = equation.split(" + ")
+    if len(parts) <= 48:
+        return equation
+    return " + ".join(parts[:12]) + f" + … ({len(parts) - 12})"
 
 
 def _term(term: Term, cell: Write) -> str:
