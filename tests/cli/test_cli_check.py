@@ -173,6 +173,8 @@ def test_wrong_use_is_one_line(run: Any, code: Path) -> None:
     complains(run("check", "no_such_package:f", "-i", "2"), "cannot be imported")
     Path("broken.py").write_text("1 +", encoding="utf-8")
     complains(run("check", "broken.py:f", "-i", "2"), "SyntaxError")
+    Path("raises.py").write_text("def f(x):\n    return 1 / 0\n", encoding="utf-8")
+    complains(run("check", "raises.py:f", "-i", "2"), "ZeroDivisionError", "raises.py, line 2")
     complains(run("diagnose", "conv9d", f"{code}:backward"), "no catalogue")
     complains(run("diagnose", "conv2d", f"{code}:backward", "--set", "nonsense"), "name=value")
     complains(run("diagnose", "conv2d"), "no gradient")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rot180.check.catalogue import Family, family_of
+from rot180.check.catalogue import Family, family_of, function_family
 from rot180.check.diagnosis import Diagnosis
 from rot180.check.judge import case_of, finding_of, question_for
 from rot180.check.noise import require_finite, spacing
@@ -21,7 +21,7 @@ __all__ = ["diagnose"]
 
 
 def diagnose(
-    operation: str | Path,
+    operation: str | Path | Callable[..., Any],
     code: Any = None,
     /,
     *inputs: Any,
@@ -37,7 +37,8 @@ def diagnose(
 
     Args:
         operation: its name, as in `rot180.ops` ("conv2d", "max_pool2d", "cross_entropy", ...); or
-            a `.npz` with the arrays and options, and the name under "operation".
+            a `.npz` with the arrays and options, and the name under "operation"; or a function of
+            tensors of yours, whose graph is then looked at (paths that were not added up).
         code: `backward(g, x, ...)`, a pair (forward, backward), a class with both, or a `Function`
             class; left out where the gradients are given as arrays.
         *inputs: x, w, b, ... for the code; without them inputs are chosen that tell all
@@ -64,6 +65,8 @@ def diagnose(
     >>> found["dx"].name, found["dw"].name
     ('kernel not turned', 'right')
     """
+    if callable(operation):
+        return _of_function(operation, code, inputs, named, noise, seed)
     if isinstance(operation, Path) or operation.endswith(".npz"):
         operation, loaded = _load(Path(operation))
         named = loaded | named
@@ -79,6 +82,25 @@ def diagnose(
         raise ArgumentError("diagnose: give code or gradients, not both", got=", ".join(gradients))
     arrays |= {n: as_array(a) for n, a in zip(family.inputs, inputs, strict=False)}
     return diagnose_code(family, operation, code, arrays, options, noise, seed)
+
+
+def _of_function(
+    f: Callable[..., Any], code: Any, inputs: tuple[Any, ...], named: dict[str, Any],
+    noise: float, seed: int,
+) -> Diagnosis:  # fmt: skip
+    count = len(inputs) or sum(name in named for name in ("x", "w", "b"))
+    if not 1 <= count <= 3:
+        raise ArgumentError(
+            "diagnose: a function of your own needs its inputs",
+            expected="one to three arrays, as x, w, b",
+            got=str(count),
+        )
+    family = function_family(f, count)
+    arrays, given, options = _sorted(family, "function", named)
+    if code is None:
+        return _of_arrays(family, "function", arrays, given, options, noise, seed)
+    arrays |= {n: as_array(a) for n, a in zip(family.inputs, inputs, strict=False)}
+    return diagnose_code(family, "function", code, arrays, options, noise, seed)
 
 
 # What was given

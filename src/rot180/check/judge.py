@@ -138,6 +138,8 @@ def _decides(case: Case, finding: Finding) -> bool:
 
 def _resized(case: Case, family: Family) -> tuple[Trial, ...]:
     """The same options at other sizes: more images, more rows."""
+    if not family.resizes or case.arrays["x"].ndim < 2:
+        return ()
     shapes = {name: a.shape for name, a in case.arrays.items() if name in family.inputs}
     options = tuple(case.options.items())
     found = []

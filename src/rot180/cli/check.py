@@ -6,15 +6,18 @@ import importlib
 import importlib.util
 import re
 import sys
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from rot180.cli.options import as_json, emit_json, sizes
-from rot180.errors import ArgumentError, DataError
+from rot180.errors import ArgumentError, DataError, Rot180Error
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -80,6 +83,20 @@ def _code(name: str) -> Any:
         return load_code(name)
     place = first.rpartition(":")[0]
     return load_code(first), load_code(second if ":" in second else f"{place}:{second}")
+
+
+def _guarded(call: Callable[[], Any]) -> Any:
+    """Run somebody's code; what it raises becomes one line that says where."""
+    try:
+        return call()
+    except Rot180Error:
+        raise
+    except Exception as error:
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        what = f"{type(error).__name__}: {error}"
+        raise DataError(
+            f"your code raised {what} ({frame.filename}, line {frame.lineno})"
+        ) from error
 
 
 def _option(text: str) -> Any:
@@ -181,10 +198,18 @@ def check(
     inputs += [rng.standard_normal(shape).astype(dtype) for shape in shapes]
     if not inputs:
         raise click.UsageError("give the inputs: --input 2x3x5x5 for each, or --arrays file.npz")
-    result = gradients(
-        found, *inputs, eps=eps, atol=atol, rtol=rtol, raise_exception=False, fast_mode=fast,
-        seed=seed,
-    )  # fmt: skip
+    result = _guarded(
+        lambda: gradients(
+            found,
+            *inputs,
+            eps=eps,
+            atol=atol,
+            rtol=rtol,
+            raise_exception=False,
+            fast_mode=fast,
+            seed=seed,
+        )
+    )
     if output is not None:
         result.save(output)
     if as_json:
@@ -229,8 +254,8 @@ def diagnose(
             raise DataError(f"{what}: no operation", expected='a string under "operation"')
         what = str(arrays.pop("operation"))
     arrays.pop("operation", None)
-    result = run(what, None if code is None else _code(code), noise=noise, seed=seed,
-                 **(arrays | named))  # fmt: skip
+    user = None if code is None else _code(code)
+    result = _guarded(lambda: run(what, user, noise=noise, seed=seed, **(arrays | named)))
     if output is not None and not result:
         result.save(output)
     if ask is not None and result.question is not None:

@@ -1,6 +1,7 @@
 """The catalogue: every known mistake, by operation, as data. Nothing is compared here."""
 
 from rot180.check.catalogue.family import Family, Trial
+from rot180.check.catalogue.graph import function_family
 from rot180.check.catalogue.linear import LINEAR, MATMUL
 from rot180.check.catalogue.losses import BINARY, CROSS_ENTROPY, SOFTMAX, SQUARED
 from rot180.check.catalogue.max_pool import MAX_POOLS
@@ -11,7 +12,7 @@ from rot180.check.catalogue.pointwise import POINTWISE
 from rot180.check.catalogue.windowed import CONVOLUTIONS, TRANSPOSED_CONVOLUTIONS
 from rot180.errors import ArgumentError
 
-__all__ = ["FAMILIES", "Family", "Trial", "family_of"]
+__all__ = ["FAMILIES", "Family", "Trial", "family_of", "function_family"]
 
 FAMILIES: tuple[Family, ...] = (
     CONVOLUTIONS, TRANSPOSED_CONVOLUTIONS, MAX_POOLS, MEAN_POOLS, LINEAR, POINTWISE, CROSS_ENTROPY,

@@ -53,6 +53,7 @@ class Family:
         mistakes: the catalogue.
         draw: (operation, trial, rng) → operands that make the mistakes show.
         trials: (operation) → sizes to try, small ones first.
+        resizes: whether operands of other sizes make sense.
     """
 
     operations: tuple[str, ...]
@@ -65,6 +66,7 @@ class Family:
     mistakes: tuple[Mistake, ...]
     draw: Callable[[str, Trial, Any], dict[str, Array]]
     trials: Callable[[str], Iterator[Trial]]
+    resizes: bool = True
 
     def mistakes_of(self, gradient: str) -> tuple[Mistake, ...]:
         """The mistakes that spoil one gradient."""
