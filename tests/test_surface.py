@@ -24,6 +24,7 @@ PLACES = [
     "rot180.interop",
     "rot180.train",
     "rot180.check",
+    "rot180.explain",
     "rot180.window",
     "rot180.core",
     "rot180.errors",
@@ -80,7 +81,7 @@ def test_import_pulls_nothing_large() -> None:
     assert out.strip() == "[]"
 
 
-@pytest.mark.parametrize("floor", ["check", "nn", "optim", "data", "train", "interop"])
+@pytest.mark.parametrize("floor", ["check", "explain", "nn", "optim", "data", "train", "interop"])
 def test_floors_are_found_under_the_root(floor: str) -> None:
     code = f"import rot180; print(rot180.{floor}.__name__)"
     out = subprocess.run(

@@ -14,12 +14,12 @@ from types import ModuleType
 from typing import Any
 
 from rot180.explain.cell import Cell, Grid
+from rot180.explain.chain import Layer, ModelExplanation
+from rot180.explain.chain import explain_model as model
 from rot180.explain.explanation import Explanation
 from rot180.explain.formula import Call, Ref, Term
 from rot180.explain.layers import explainer
 from rot180.explain.make import explain as _explain
-from rot180.explain.model import Layer, ModelExplanation
-from rot180.explain.model import explain_model as model
 from rot180.explain.tape import Step, Value
 from rot180.ops import OPERATIONS
 
