@@ -7,9 +7,7 @@ from dataclasses import dataclass
 __all__ = ["Row", "cut", "register_block", "vectors"]
 
 
-def register_block(
-    registers: int, width: int, height: int, reach: int = 0
-) -> tuple[int, int]:
+def register_block(registers: int, width: int, height: int, reach: int = 0) -> tuple[int, int]:
     """(vectors, numbers) of the block of sums with the fewest loads per product that fits.
 
     A block of w vectors times h numbers keeps w·h sums, w vectors and one number in registers. A

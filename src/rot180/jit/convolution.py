@@ -91,7 +91,9 @@ def geometry(form: Form) -> Geometry | None:
     )  # fmt: skip
 
 
-def _reach(phases: tuple[direct.Phase, ...], stride: tuple[int, ...], sizes: tuple[int, ...]) -> Halo:
+def _reach(
+    phases: tuple[direct.Phase, ...], stride: tuple[int, ...], sizes: tuple[int, ...]
+) -> Halo:
     """How far the taps of some phases reach over the edges of planes of these sizes."""
     before, after = [0] * len(sizes), [0] * len(sizes)
     for phase in phases:
@@ -182,7 +184,9 @@ def lower_conv(
     Returns:
         The calls, and the reason for the choice.
     """
-    planes = {name: places.planes[values[name]] for name in ("x", "z") if values[name] in places.planes}
+    planes = {
+        name: places.planes[values[name]] for name in ("x", "z") if values[name] in places.planes
+    }
     tile, why = choose(g, output, next(iter(planes.values())), places)
     if output == "w":
         return _weight_calls(g, values, dtype, places, tile, planes, bias), why
@@ -203,7 +207,11 @@ def lower_conv(
         before = g.before if output == "z" else tuple(2 - a for a in g.before)
         transform = TransformWeights(tile, inputs, outputs, *steps, output == "x", dtype)
         correlate = Correlate(
-            tile, planes[given], planes[made], before, *tail  # type: ignore[arg-type]
+            tile,
+            planes[given],
+            planes[made],
+            before,
+            *tail,  # type: ignore[arg-type]
         )
         u = Temporary("u", (tile + 2) ** 2 * inputs * outputs, dtype)
         scratch = Temporary("scratch", correlate.scratch(places.target), dtype, each=True)
@@ -211,7 +219,9 @@ def lower_conv(
             Call(transform, {"w": values["w"], "u": u}, ("u",)),
             Call(correlate, {**arrays, "u": u, "scratch": scratch}, ("z", "scratch")),
         ], why
-    steps3 = (by_filter, by_channel, by_group) if output == "z" else (by_channel, by_filter, by_group)
+    steps3 = (
+        (by_filter, by_channel, by_group) if output == "z" else (by_channel, by_filter, by_group)
+    )
     kernel = Direct(
         planes[given], planes[made], g.groups, steps3,
         g.stride if output == "z" else (1,) * len(g.kernel),
@@ -226,7 +236,15 @@ def _weight_calls(
 ) -> list[Call]:  # fmt: skip
     if not tile:
         kernel = DirectWeight(
-            planes["x"], planes["z"], g.groups, g.kernel, g.stride, g.dilation, g.before, g.turned, dtype
+            planes["x"],
+            planes["z"],
+            g.groups,
+            g.kernel,
+            g.stride,
+            g.dilation,
+            g.before,
+            g.turned,
+            dtype,
         )
         sums = Temporary("sums", kernel.sums(places.target), dtype)
         arrays: dict[str, int | Temporary] = {

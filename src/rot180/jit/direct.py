@@ -144,11 +144,15 @@ class Direct:
                         if whole:
                             with k.loop(j0, j1, span) as j:
                                 starts = [k.at((j, row.per), v * row.per) for v in range(span)]
-                                self._block(k, phase, block, group, cells, o, height, starts, row.lanes)
+                                self._block(
+                                    k, phase, block, group, cells, o, height, starts, row.lanes
+                                )
                         else:
                             for j in range(j0, j1, span):
                                 starts = [row.start(j + v) for v in range(span)]
-                                self._block(k, phase, block, group, cells, o, height, starts, row.lanes)
+                                self._block(
+                                    k, phase, block, group, cells, o, height, starts, row.lanes
+                                )
 
     def _block(
         self, k: Emitter, phase: Phase, block: Any, group: Any, cells: list[Any], o: Any,
@@ -176,7 +180,8 @@ class Direct:
                 steps = x.steps[-len(inner) :]
                 reach = sum(move * step for (move, _), step in zip(choice, steps, strict=True))
                 columns = [
-                    k.gather("x", k.at(plane, (start, last), reach), step, lanes) for start in starts
+                    k.gather("x", k.at(plane, (start, last), reach), step, lanes)
+                    for start in starts
                 ]
                 where = sum(place for _, place in choice)
                 for a in range(height):
@@ -186,9 +191,7 @@ class Direct:
         self._write(k, phase, (block, group, cells, o), sums, starts)
 
     @contextlib.contextmanager
-    def _tap_rows(
-        self, k: Emitter, phase: Phase, cells: list[Any]
-    ) -> Iterator[tuple[Any, Any]]:
+    def _tap_rows(self, k: Emitter, phase: Phase, cells: list[Any]) -> Iterator[tuple[Any, Any]]:
         """Loop over the taps of the first axis (of several) whose rows are inside of x.
 
         Yields the shift and the place in w of each.
@@ -239,11 +242,15 @@ class Direct:
                     bias = k.load("bias", k.at((group, filters), o, a), 1)
                     value = k.add(value, k.splat(bias, lanes))
                 if self.plus is not None:
-                    value = k.add(value, k.gather("plus", *where("plus", self.plus, a, start), lanes))
+                    value = k.add(
+                        value, k.gather("plus", *where("plus", self.plus, a, start), lanes)
+                    )
                 if self.relu:
                     value = k.relu(value)
                 if self.mask is not None:
-                    value = k.masked(value, k.gather("mask", *where("mask", self.mask, a, start), lanes))
+                    value = k.masked(
+                        value, k.gather("mask", *where("mask", self.mask, a, start), lanes)
+                    )
                 k.scatter(value, "z", *where("z", self.z, a, start))
 
 

@@ -142,7 +142,9 @@ class DirectWeight:
                     place = (group, k.at((o, tall)), k.at((c, deep)), tap)
                     waiting = k.at((task, tall * deep * self.kernel[-1] * row.lanes))
                     zero = k.constant(0.0, row.lanes)
-                    cells = list(itertools.product(range(height), range(depth), range(self.kernel[-1])))
+                    cells = list(
+                        itertools.product(range(height), range(depth), range(self.kernel[-1]))
+                    )
                     sums = {cell: k.variable(zero) for cell in cells}
                     if chunks > 1:
                         with k.all_of([(number, ">", 0)]):
@@ -175,12 +177,13 @@ class DirectWeight:
             *((r, d * step) for r, d, step in zip(outer, self.dilation, x.steps, strict=False)),
             x.origin(*(-a for a in self.before)),
         )
-        upstream = k.at(
-            (block, g.stack), (group, self.filters * g.plane), (o, g.plane), g.origin()
-        )
+        upstream = k.at((block, g.stack), (group, self.filters * g.plane), (o, g.plane), g.origin())
         with k.loop(*span) as line:
             cells = k.unravel(line, g.sizes[:-1])
-            xs = k.at(read, *((p, s * step) for p, s, step in zip(cells, self.stride, x.steps, strict=False)))
+            xs = k.at(
+                read,
+                *((p, s * step) for p, s, step in zip(cells, self.stride, x.steps, strict=False)),
+            )
             gs = k.at(upstream, *zip(cells, g.steps, strict=False))
             regular = row.count - 1 if row.shifted else row.count
             with k.loop(0, regular) as j:
@@ -188,7 +191,9 @@ class DirectWeight:
                 self._products(k, row, xs, gs, start, last, sums, height, depth, 0)
             if row.shifted:
                 again = row.count * row.per - row.cells
-                self._products(k, row, xs, gs, row.cells - row.per, last, sums, height, depth, again)
+                self._products(
+                    k, row, xs, gs, row.cells - row.per, last, sums, height, depth, again
+                )
 
     def _products(
         self, k: Emitter, row: Row, xs: Any, gs: Any, start: Any, last: int, sums: dict[Any, Any],

@@ -14,7 +14,16 @@ from rot180.core.kinds import Form, Map, Select, Windows
 from rot180.core.program import Instruction, Program
 from rot180.jit.task import Task
 
-__all__ = ["Claims", "bias_of", "is_along", "is_channel_sum", "is_pool", "ordered", "simplified", "single_reader"]
+__all__ = [
+    "Claims",
+    "bias_of",
+    "is_along",
+    "is_channel_sum",
+    "is_pool",
+    "ordered",
+    "simplified",
+    "single_reader",
+]
 
 
 def simplified(program: Program) -> Program:
@@ -22,9 +31,7 @@ def simplified(program: Program) -> Program:
 
     The result is positive where the argument is, so the argument need not be kept.
     """
-    result = {
-        i.inputs[0]: i.outputs[0] for i in program.instructions if _is_map(i, "relu")
-    }
+    result = {i.inputs[0]: i.outputs[0] for i in program.instructions if _is_map(i, "relu")}
     changed = []
     for i in program.instructions:
         if _is_map(i, "relu′") and isinstance(i.kind, Map):
@@ -147,4 +154,3 @@ def is_pool(kind: object) -> bool:
         and kind.choice.ties == "first"
         and kind.largest
     )
-

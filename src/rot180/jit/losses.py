@@ -55,7 +55,14 @@ def cross_entropy(claims: Claims, at: int, i: Instruction) -> bool:
             gradient is not None, dtype=x.dtype.name,
         )  # fmt: skip
         arrays = {"x": logits, "target": y, "loss": loss, "dx": gradient, "weight": weight}
-        return [Call(kernel, {n: a for n, a in arrays.items() if a is not None}, ("loss", "dx"), small=True)]
+        return [
+            Call(
+                kernel,
+                {n: a for n, a in arrays.items() if a is not None},
+                ("loss", "dx"),
+                small=True,
+            )
+        ]
 
     writes = (loss,) if gradient is None else (loss, gradient)
     reads = (logits, y) if weight is None else (logits, y, weight)

@@ -96,7 +96,10 @@ def _forward_task(claims: Claims, norm: _Norm, x: int, running: dict[int, int]) 
         return [Call(kernel, {n: a for n, a in arrays.items() if a is not None}, written)]
 
     words = ("" if norm.residual is None else " + residual") + (" + relu" if norm.relu else "")
-    reads = [x, *(n for n in (scope.input("weight"), scope.input("bias"), norm.residual) if n is not None)]
+    reads = [
+        x,
+        *(n for n in (scope.input("weight"), scope.input("bias"), norm.residual) if n is not None),
+    ]
     task = Task(
         f"batch norm{words}",
         tuple(reads),
@@ -116,7 +119,11 @@ def _followers(claims: Claims, norm: _Norm) -> list[int]:
         rectified = single_reader(claims, add.outputs[0], "relu")
         others = [n for n in add.inputs if n != norm.result]
         shape = claims.program.value(norm.result).shape
-        if rectified is not None and len(others) == 1 and claims.program.value(others[0]).shape == shape:
+        if (
+            rectified is not None
+            and len(others) == 1
+            and claims.program.value(others[0]).shape == shape
+        ):
             norm.residual, norm.result, norm.relu = others[0], rectified[1].outputs[0], True
             return [at, rectified[0]]
     rectified = single_reader(claims, norm.result, "relu")
@@ -134,9 +141,7 @@ def _gradient(claims: Claims, norm: _Norm) -> tuple[int, int, int | None, int | 
     known |= {n for _, n in scope.inputs}
     own = {n for p in norm.backward for n in program.instructions[p].outputs}
     read = {n for p in norm.backward for n in program.instructions[p].inputs}
-    outside = [
-        n for n in read - known - own if program.value(n).role != "constant"
-    ]
+    outside = [n for n in read - known - own if program.value(n).role != "constant"]
     if len(outside) != 1:
         return None
     found: dict[str, int] = {}
@@ -146,7 +151,9 @@ def _gradient(claims: Claims, norm: _Norm) -> tuple[int, int, int | None, int | 
         if program.value(n).shape == program.value(scope.inputs[0][1]).shape:
             name = "input"
         else:
-            name = next((word for word in ("weight", "bias") if _belongs(claims, n, scope.input(word))), "")
+            name = next(
+                (word for word in ("weight", "bias") if _belongs(claims, n, scope.input(word))), ""
+            )
         if not name or name in found:
             return None
         found[name] = n
@@ -170,7 +177,12 @@ def _backward_task(
     dtype, channels = program.value(x).dtype.name, program.value(x).shape[1]
     places, upstream, dresidual, relu = list(norm.backward), g, None, False
     masked = claims.maker(g)
-    if norm.relu and masked is not None and isinstance(masked[1].kind, Map) and masked[1].kind.name == "relu′":
+    if (
+        norm.relu
+        and masked is not None
+        and isinstance(masked[1].kind, Map)
+        and masked[1].kind.name == "relu′"
+    ):
         at, i = masked
         wanted = {name: i.inputs[i.kind.inputs.index(name)] for name in ("g", "x")}
         alone = claims.hidden(g, set(norm.backward))
@@ -184,7 +196,14 @@ def _backward_task(
         z = where.planes[norm.result] if relu and norm.residual is not None else None
         passed = None if dresidual is None else where.planes[dresidual]
         kernel = BatchNormGrad(
-            where.planes[upstream], where.planes[x], where.planes[dx], z, passed, relu, affine, dtype
+            where.planes[upstream],
+            where.planes[x],
+            where.planes[dx],
+            z,
+            passed,
+            relu,
+            affine,
+            dtype,
         )
         saved = {n: Temporary(n, channels, dtype, owner=norm.number) for n in ("mean", "rstd")}
         sums = {
@@ -198,6 +217,11 @@ def _backward_task(
         written = ("dx", "dresidual", "dweight", "dbias")
         return [Call(kernel, {n: a for n, a in arrays.items() if a is not None}, written)]
 
-    reads = [upstream, x, norm.result, *(n for n in (scope.input("weight"), scope.input("bias")) if n is not None)]
+    reads = [
+        upstream,
+        x,
+        norm.result,
+        *(n for n in (scope.input("weight"), scope.input("bias")) if n is not None),
+    ]
     writes = [n for n in (dx, dresidual, dweight, dbias) if n is not None]
     claims.take(places, Task("gradient of batch norm", tuple(reads), tuple(writes), lower))

@@ -17,6 +17,7 @@ from rot180.jit.direct import Direct, Phase, Taps
 from rot180.jit.direct_weight import DirectWeight
 from rot180.jit.bias import BiasGrad
 from rot180.jit.fuse import Claims, bias_of, is_channel_sum, is_pool, single_reader
+from rot180.jit.generic import generic_calls
 from rot180.jit.layout import Columns
 from rot180.jit.losses import cross_entropy
 from rot180.jit.matvec import MatVec, MatVecInputGrad, MatVecWeightGrad
@@ -52,7 +53,14 @@ def convolution(claims: Claims, at: int, i: Instruction) -> bool:
 
     def lower(where: Places) -> list[Call]:
         calls, task.why = lower_conv(
-            g, form.output, values, dtype, where, bias=tail.bias, relu=tail.relu, mask=tail.mask,
+            g,
+            form.output,
+            values,
+            dtype,
+            where,
+            bias=tail.bias,
+            relu=tail.relu,
+            mask=tail.mask,
             plus=tail.plus,
         )
         return calls
@@ -104,7 +112,11 @@ class _Tail:
         return tuple(n for n in (self.bias, self.plus, self.mask) if n is not None)
 
     def __str__(self) -> str:
-        words = [("bias", self.bias is not None), ("relu", self.relu), ("mask", self.mask is not None)]
+        words = [
+            ("bias", self.bias is not None),
+            ("relu", self.relu),
+            ("mask", self.mask is not None),
+        ]
         words.insert(1, ("sum", self.plus is not None))
         return "".join(f" + {word}" for word, there in words if there)
 
@@ -169,7 +181,10 @@ def linear(claims: Claims, at: int, i: Instruction) -> bool:
         given = where.planes[values["x" if form.output != "x" else "z"]]
         if given.block == 1:
             return _matrix_vector(form.output, values, given.images, outputs, inputs, dtype, tail)
-        x, z = (Columns(where.planes[values[n]]) if values[n] in where.planes else None for n in ("x", "z"))
+        x, z = (
+            Columns(where.planes[values[n]]) if values[n] in where.planes else None
+            for n in ("x", "z")
+        )
         if form.output == "w":
             kernel = DirectWeight(x, z, 1, (1,), (1,), (1,), (0,), False, dtype)  # type: ignore[arg-type]
             sums = Temporary("sums", kernel.sums(where.target), dtype)
@@ -180,7 +195,17 @@ def linear(claims: Claims, at: int, i: Instruction) -> bool:
         phase = Phase((Taps(1),), (0,), (1,), (given.blocks,))
         mask = None if tail.mask is None else Columns(where.planes[tail.mask])
         direct = Direct(
-            source, goal, 1, steps, (1,), (phase,), tail.bias is not None, tail.relu, mask, None, dtype  # type: ignore[arg-type]
+            source,
+            goal,
+            1,
+            steps,
+            (1,),
+            (phase,),
+            tail.bias is not None,
+            tail.relu,
+            mask,
+            None,
+            dtype,  # type: ignore[arg-type]
         )
         arrays = {
             "x": values["x" if form.output == "z" else "z"],
@@ -239,7 +264,9 @@ def mean_pool(claims: Claims, at: int, i: Instruction) -> bool:
     shapes = {o.name: o.shape for o in form.operands}
     axes = next(o for o in form.operands if o.name == "x").axes[2:]
     kernel, stride, padding = [], [], []
-    for number, (axis, size, count) in enumerate(zip(axes, shapes["x"][2:], shapes["z"][2:], strict=True)):
+    for number, (axis, size, count) in enumerate(
+        zip(axes, shapes["x"][2:], shapes["z"][2:], strict=True)
+    ):
         taps, step = form.extents[f"r{number}"], dict(axis.terms).get(f"p{number}", 1)
         kernel.append(taps)
         stride.append(step)
@@ -285,7 +312,9 @@ def max_pool(claims: Claims, at: int, i: Instruction) -> bool:
         masks = None if gradient is None else claims.only_reader(gradient)
         readers = {at, *(() if masks is None else (masks,))}
         masked = None if masks is None else program.instructions[masks]
-        if (gradient is None or (masked is not None and masked.kind.name == "relu′")) and claims.hidden(source, readers):
+        if (
+            gradient is None or (masked is not None and masked.kind.name == "relu′")
+        ) and claims.hidden(source, readers):
             relu = True
             places.append(rectifier[0])
             source = rectifier[1].inputs[0]
@@ -392,7 +421,12 @@ def reshaped(claims: Claims, at: int, i: Instruction) -> bool:
 
 def generic(claims: Claims, at: int, i: Instruction) -> bool:
     """Whatever is left: the generic loop nest of its kind."""
-    claims.take([at], Task(f"{i.kind.name} (generic)", i.inputs, i.outputs, lambda where: generic_calls(i, where)))
+    claims.take(
+        [at],
+        Task(
+            f"{i.kind.name} (generic)", i.inputs, i.outputs, lambda where: generic_calls(i, where)
+        ),
+    )
     return True
 
 

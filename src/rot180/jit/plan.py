@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
-from rot180.core.kinds import Form
+from rot180.core.kinds import Form, pointwise
 from rot180.core.program import Instruction, Program
 from rot180.jit import arena
 from rot180.jit.convert import Pack, Unpack
 from rot180.jit.fuse import Claims, ordered, simplified
+from rot180.jit.generic import generic_calls
 from rot180.jit.halo import ClearHalo
 from rot180.jit.layout import Layout, Planes, plain
 from rot180.jit.patterns import PATTERNS
@@ -25,6 +27,7 @@ from rot180.jit.target import Target
 from rot180.jit.task import Call, Halo, Places, Task, Temporary
 
 __all__ = ["Buffer", "Name", "Plan", "Row", "make_plan"]
+
 
 @dataclass(frozen=True)
 class Buffer:
@@ -96,7 +99,9 @@ class Plan:
         lines = [f"{len(self.rows)} calls, {self.parts} threads, {self.target.name}"]
         for task in self.tasks:
             lines.append(f"  {task.title}" + (f"  [{task.why}]" if task.why else ""))
-        lines.append(f"arena {self.size / 2**20:.2f} MiB, at least {self.least / 2**20:.2f} MiB live at once")
+        lines.append(
+            f"arena {self.size / 2**20:.2f} MiB, at least {self.least / 2**20:.2f} MiB live at once"
+        )
         return "\n".join(lines)
 
     def memory(self) -> str:
@@ -121,7 +126,12 @@ def block_of(images: int, lanes: int) -> int:
 
 
 def make_plan(
-    program: Program, target: Target, parts: int, *, precision: str = "fast", images: int | None = None
+    program: Program,
+    target: Target,
+    parts: int,
+    *,
+    precision: str = "fast",
+    images: int | None = None,
 ) -> Plan:
     """Plan a program.
 
@@ -157,11 +167,12 @@ def make_plan(
     dtypes = {v.number: v.dtype for v in program.values} | {-1: dtype}
     places = Places(target, parts, planes, layouts, dtypes, precision)
     edges_in, edges_out, outputs = _edges(program, planes, dtype)
-    all_tasks = [*edges_in, *tasks, *edges_out]
+    aliases = _aliases(tasks)
+    all_tasks = [*edges_in, *tasks, *edges_out, *_copies(program, aliases)]
     calls: list[tuple[Task, int, Call]] = []
     for number, task in enumerate(all_tasks):
         calls += [(task, number, call) for call in task.lower(places)]
-    aliases = _aliases(tasks)
+    aliases = _aliases(tasks)  # again: a view may have turned out to be a copy
     return _placed(program, target, parts, all_tasks, calls, places, outputs, aliases)
 
 
@@ -253,6 +264,19 @@ def _edges(
     return before, after, outputs
 
 
+def _copies(program: Program, aliases: dict[int, int]) -> list[Task]:
+    """At the end of the step: new values that were not written over the old ones."""
+    copy = pointwise("copy", lambda x: x)
+    found = []
+    for target, new in program.writes:
+        if aliases.get(new) != target:
+            i = Instruction(copy, (new,), (target,), "update")
+            found.append(
+                Task(f"write {program.value(target).name}", (new,), (), partial(generic_calls, i))
+            )
+    return found
+
+
 def _aliases(tasks: list[Task]) -> dict[int, int]:
     """Values that are another name for the memory of an earlier one."""
     found: dict[int, int] = {}
@@ -307,7 +331,9 @@ def _placed(
 def _buffer_of(program: Program, places: Places, name: Name, outside: set[int]) -> Buffer:
     if not isinstance(name, int):  # an input or an output in NumPy's order
         number = next(
-            n for n in (dict(program.outputs).get(str(name[1])), *_named(program, str(name[1]))) if n is not None
+            n
+            for n in (dict(program.outputs).get(str(name[1])), *_named(program, str(name[1])))
+            if n is not None
         )
         value = program.value(number)
         return Buffer(value.dtype.name, max(1, int(np.prod(value.shape))), None)
@@ -366,9 +392,7 @@ def _with_cleared_halos(
     return found
 
 
-def _with_barriers(
-    calls: list[Group], buffers: dict[Name, Buffer], parts: int
-) -> tuple[Row, ...]:
+def _with_barriers(calls: list[Group], buffers: dict[Name, Buffer], parts: int) -> tuple[Row, ...]:
     """All threads meet before a group that touches what was written since they met last."""
     found = []
     read: list[Span] = []
@@ -390,8 +414,12 @@ def _with_barriers(
             first = place == 0
             found.append(
                 Row(
-                    draft.call, draft.names, share, barrier and first,
-                    len(group) if first else 0, draft.task.title,
+                    draft.call,
+                    draft.names,
+                    share,
+                    barrier and first,
+                    len(group) if first else 0,
+                    draft.task.title,
                 )  # fmt: skip
             )
     return tuple(found)

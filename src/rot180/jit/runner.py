@@ -44,9 +44,7 @@ class _Library:
         """Where the function of a key stands; it is compiled and loaded the first time."""
         with self._lock:
             if name not in self._addresses:
-                code = disk_cache().get(
-                    name, lambda: compile_object(str(emit(name)), self.target)
-                )
+                code = disk_cache().get(name, lambda: compile_object(str(emit(name)), self.target))
                 self._code.add(code)
                 self._addresses[name] = self._code.address(name)
             return self._addresses[name]
@@ -134,7 +132,10 @@ class Runner:
         start = np.concatenate([begun[:1], ended[:-1]])
         share = (ended - start) / max(1, int(ended[-1] - begun[0]))
         names = [
-            (row.title, type(row.call.kernel).__name__ if row.span == 1 else f"segment of {row.span}")
+            (
+                row.title,
+                type(row.call.kernel).__name__ if row.span == 1 else f"segment of {row.span}",
+            )
             for row in timed
         ]
         return [(*name, float(part)) for name, part in zip(names, share, strict=True)]

@@ -243,7 +243,9 @@ class Correlate:
                     k.load(
                         m,
                         k.at(
-                            xi * self._slice(k.target, z.channels), (o, group * k.lanes), (j, k.lanes)
+                            xi * self._slice(k.target, z.channels),
+                            (o, group * k.lanes),
+                            (j, k.lanes),
                         ),
                     )
                     for xi in range(t * t)

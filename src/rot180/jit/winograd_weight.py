@@ -81,7 +81,9 @@ class WeightGrad:
         one = self.points * (self.channels + self.filters) * target.vector_bytes
         rows, columns = self.tiles
         wanted = max(1, target.level2 * 5 // 8 // one)
-        return max(d for d in range(1, rows * columns + 1) if not rows * columns % d and d <= wanted)
+        return max(
+            d for d in range(1, rows * columns + 1) if not rows * columns % d and d <= wanted
+        )
 
     def scratch(self, target: Target) -> int:
         """Elements of scratch that each worker needs: V, Y and one turned tile."""
@@ -204,7 +206,9 @@ class WeightGrad:
             where = k.at((k.worker, self.filters), o)
             total = k.variable(k.load("db", where))
             with k.loop(0, images) as i:
-                value = k.load(y, k.at(point * self._slice(k.target, self.filters), (i, self.filters), o))
+                value = k.load(
+                    y, k.at(point * self._slice(k.target, self.filters), (i, self.filters), o)
+                )
                 total.set(k.add(total.get(), value))
             k.store(total.get(), "db", where)
 
