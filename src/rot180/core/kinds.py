@@ -35,10 +35,11 @@ __all__ = [
     "Select",
     "Sum",
     "Take",
+    "Update",
     "Windows",
     "pointwise",
+    "prepare",
     "run",
-    "run_into",
 ]
 
 Array = npt.NDArray[Any]
@@ -238,16 +239,25 @@ def run(kind: Any, *arrays: Array) -> Any:
     raise NotImplementedError(f"no kernel for {type(kind).__name__} {np.shape(arrays)}")
 
 
-@functools.singledispatch
-def run_into(
-    kind: Any, out: Array, scratch: Callable[[int], Array], *arrays: Array | float
-) -> None:
-    """Compute a map into memory that is given: the reader of updates in place.
+@dataclass(frozen=True)
+class Update:
+    """Maps of floats whose results are written over cells that have names, one after the other.
 
-    Args:
-        kind: the map.
-        out: receives the result; may be one of the inputs.
-        scratch: gives memory of the shape and type of `out` for each of the numbers from 0.
-        arrays: the inputs, of the shape of `out`, or numbers.
+    Attributes:
+        cells: the names, of arrays of one shape and of numbers.
+        moves: pairs (name that is written over, map); the map's inputs are names, too.
+    """
+
+    cells: tuple[str, ...]
+    moves: tuple[tuple[str, Map], ...]
+
+
+@functools.singledispatch
+def prepare(kind: Any) -> tuple[Callable[[list[Any]], None], int]:
+    """Work an `Update` out, for carrying it out many times: a reader of the kernels floor.
+
+    Returns:
+        A function that is called with the arrays and numbers of the cells, in order, and behind
+        them as many pieces of scratch memory like an array as the second result says.
     """
     raise NotImplementedError(f"no kernel for {type(kind).__name__}")

@@ -10,7 +10,7 @@ makes operations run.
 from rot180.kernels.choices import choose, give, take
 from rot180.kernels.contract import contract
 from rot180.kernels.draw import draw
-from rot180.kernels.pointwise import evaluate, evaluate_into
+from rot180.kernels.pointwise import evaluate, prepared
 from rot180.kernels.reference import reference
 
 __all__ = [
@@ -18,8 +18,8 @@ __all__ = [
     "contract",
     "draw",
     "evaluate",
-    "evaluate_into",
     "give",
+    "prepared",
     "reference",
     "take",
 ]

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from rot180.core import Array, Map, run, run_into
+from rot180.core import Array, Map, Update, prepare, run
 from rot180.core.expression import Expression, in_order
 from rot180.kernels import masks, special
 
-__all__ = ["evaluate", "evaluate_into"]
+__all__ = ["evaluate", "prepared"]
 
 _IN_PLACE: dict[str, Callable[..., Any]] = {
     "add": np.add,
@@ -125,36 +125,45 @@ def evaluate(kind: Map, *arrays: Array) -> Array:
     return result
 
 
-@run_into.register
-def evaluate_into(
-    kind: Map, out: Array, scratch: Callable[[int], Array], *arrays: Array | float
-) -> None:
-    """Compute a map of floats into `out`: the last step writes there, those before into scratch.
+@prepare.register
+def prepared(kind: Update) -> tuple[Callable[[list[Any]], None], int]:
+    """An update as a flat list of ufuncs that write over its cells and over scratch memory.
 
-    An input that is `out` will be gone anyway, so the step that reads it last writes there, too.
+    The cell that a map is written over is free for the map's own steps once it was last read.
     """
-    program = _compile(kind)
-    values: list[Any] = [None] * program.size
-    for slot, i in program.inputs:
-        values[slot] = arrays[i]
-    for slot, number in program.constants:
-        values[slot] = out.dtype.type(number)
-    lent: dict[int, Array] = {slot: out for slot, _ in program.inputs if values[slot] is out}
-    free: list[Array] = []
+    calls: list[tuple[Callable[..., Any], int, int | None, int]] = []
+    numbers: dict[float, int] = {}
     used = 0
-    for slot, step in program.steps:
-        args = [values[i] for i in step.args]
-        free.extend(lent.pop(i) for i in step.dying if i in lent)
-        if not step.takes_out:
-            values[slot] = step.call(*args)
-            continue
-        if slot == program.size - 1:
-            memory = out
-        elif free:
-            memory = free.pop()
-        else:
-            memory, used = scratch(used), used + 1
-        values[slot] = step.call(*args, out=memory)
-        lent[slot] = memory
-    if values[-1] is not out:
-        out[...] = values[-1]
+    for target, body in ((kind.cells.index(name), move) for name, move in kind.moves):
+        program = _compile(body)
+        at = {slot: kind.cells.index(body.inputs[i]) for slot, i in program.inputs}
+        free = list(range(len(kind.cells), len(kind.cells) + used))
+        for slot, number in program.constants:
+            # Numbers of the expression stand behind the scratch memory: counted from the end.
+            at[slot] = -1 - numbers.setdefault(number, len(numbers))
+        for slot, step in program.steps:
+            if not step.takes_out:
+                raise NotImplementedError(f"{body.name}: a function that cannot write over a cell")
+            dying = {at[i] for i in step.dying}
+            free += [i for i in dying if i == target or i >= len(kind.cells)]
+            args = [at[i] for i in step.args]
+            if slot == program.size - 1:
+                at[slot] = target
+            elif free:
+                at[slot] = free.pop()
+            else:
+                at[slot], used = len(kind.cells) + used, used + 1
+            calls.append((step.call, args[0], args[1] if len(args) > 1 else None, at[slot]))
+        if not program.steps:
+            calls.append((np.positive, at[program.size - 1], None, target))
+    constants = list(numbers)[::-1]
+
+    def update(values: list[Any]) -> None:
+        values += constants
+        for call, first, second, out in calls:
+            if second is None:
+                call(values[first], values[out])
+            else:
+                call(values[first], values[second], values[out])
+
+    return update, used

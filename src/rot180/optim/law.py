@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rot180.core import Expression, Map
+from rot180.core import Expression, Map, Update, prepare
 from rot180.core.expression import constant, in_order, variable, variables
 
 __all__ = ["ZERO", "Law", "Move", "decayed", "value_of"]
@@ -86,10 +86,27 @@ class Law:
         return self._split[0]
 
     @functools.cached_property
-    def temporaries(self) -> tuple[str, ...]:
-        """Names that live to the end of the step only."""
-        lasting = {"p", *(name for name, _ in self.states)}
-        return tuple(dict.fromkeys(m.target for m in self.moves if m.target not in lasting))
+    def state_names(self) -> tuple[str, ...]:
+        """The names of the states."""
+        return tuple(name for name, _ in self.states)
+
+    @functools.cached_property
+    def state_set(self) -> frozenset[str]:
+        """The same as a set."""
+        return frozenset(self.state_names)
+
+    @functools.cached_property
+    def update(self) -> tuple[Callable[[list[Any]], None], int]:
+        """The moves in place, and how many temporary arrays they need.
+
+        The function takes the numbers, g, p, the states and the temporary arrays.
+        """
+        lasting = (*self.number_names, "g", "p", *self.state_names)
+        brief = [m.target for m in self.moves if m.target not in lasting]
+        cells = (*lasting, *dict.fromkeys(brief))
+        moves = tuple((move.target, move.kind) for move in self.moves)
+        run, scratch = prepare(Update(cells, moves))
+        return run, len(cells) - len(lasting) + scratch
 
     @functools.cached_property
     def counts(self) -> bool:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from rot180.core import Tensor, run_into
+from rot180.core import Tensor
 from rot180.errors import ArgumentError, DTypeError, ShapeError
 from rot180.optim.law import Law
 
@@ -50,6 +50,7 @@ class Optimizer:
         self.param_groups: list[Group] = []
         self.state: dict[Tensor, State] = {}
         self._scratch_memory: dict[tuple[int, np.dtype[Any]], Array] = {}
+        self._scratch_views: dict[tuple[Any, ...], list[Array]] = {}
         if isinstance(params, Tensor | Mapping):
             raise ArgumentError(
                 f"{type(self).__name__}: bad params",
@@ -126,7 +127,7 @@ class Optimizer:
             for group in self.param_groups:
                 law, settings = self.law(group), self.settings(group)
                 # Parameters that have made as many steps share their numbers.
-                known: dict[tuple[float, float], dict[str, float]] = {}
+                known: dict[tuple[int, bool], list[float]] = {}
                 for parameter in group["params"]:
                     if parameter.grad is not None:
                         self._move(parameter, parameter.grad.data, law, settings, known)
@@ -145,17 +146,19 @@ class Optimizer:
                 found[key] = float(value)
         return found
 
-    def count(self, parameter: Tensor, law: Law) -> tuple[float, float]:
+    def count(self, parameter: Tensor, law: Law) -> tuple[int, bool]:
         """Count a step of a parameter.
 
         Returns:
-            The settings `step` (from 1) and `first` (1 where a state is still to be started).
+            The settings `step` (from 1) and `first` (whether a state is still to be started).
         """
-        state = self.state.setdefault(parameter, {})
-        first = any(name not in state for name, _ in law.states)
+        state = self.state.get(parameter)
+        if state is None:
+            state = self.state[parameter] = {}
+        first = not state.keys() >= law.state_set
         if law.counts:
             state["step"] = state.get("step", 0) + 1
-        return float(state.get("step", 0)), float(first)
+        return state.get("step", 0), first
 
     def started(self, parameter: Tensor, law: Law, settings: Mapping[str, float]) -> State:
         """The state of a parameter, started where the law reads what is not there yet."""
@@ -172,31 +175,33 @@ class Optimizer:
         gradient: Array,
         law: Law,
         settings: Mapping[str, float],
-        known: dict[tuple[float, float], dict[str, float]],
+        known: dict[tuple[int, bool], list[float]],
     ) -> None:
         """Carry out a law in place; the gradient is somebody else's and is only read."""
         counted = self.count(parameter, law)
         numbers = known.get(counted)
         if numbers is None:
             step, first = counted
-            numbers = known[counted] = law.numbers({**settings, "step": step, "first": first})
+            given = {**settings, "step": step, "first": first}
+            numbers = known[counted] = list(law.numbers(given).values())
         value = parameter.writable()
-        state = self.started(parameter, law, settings)
-        cells = {**numbers, "g": gradient, **state, "p": value}
-        for slot, name in enumerate(law.temporaries):
-            cells[name] = self._scratch(value, -1 - slot)
-        for move in law.moves:
-            arrays = (cells[name] for name in move.kind.inputs)
-            run_into(move.kind, cells[move.target], self._scratch_like(value), *arrays)
+        state = self.started(parameter, law, settings) if counted[1] else self.state[parameter]
+        update, temporary = law.update
+        states = [state[name] for name in law.state_names]
+        update([*numbers, gradient, value, *states, *self._scratch(value, temporary)])
 
     def _check(self, group: Group) -> None:
         raise NotImplementedError
 
-    def _scratch_like(self, like: Array) -> Callable[[int], Array]:
-        return lambda slot: self._scratch(like, slot)
+    def _scratch(self, like: Array, count: int) -> list[Array]:
+        """Arrays of the shape and type of `like`, good until the next step of a parameter."""
+        key = (like.shape, like.dtype, count)
+        found = self._scratch_views.get(key)
+        if found is None:
+            found = self._scratch_views[key] = [self._memory(like, slot) for slot in range(count)]
+        return found
 
-    def _scratch(self, like: Array, slot: int) -> Array:
-        """Memory of the shape and type of `like`, good until the next call with the same slot."""
+    def _memory(self, like: Array, slot: int) -> Array:
         key = (slot, like.dtype)
         memory = self._scratch_memory.get(key)
         if memory is None or memory.size < like.size:
