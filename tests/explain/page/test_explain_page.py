@@ -1,4 +1,4 @@
-"""The page as a file: whole, self-contained, escaped, in two languages; refused where it must be."""
+"""The page as a file: whole, self-contained, escaped, in two languages; or refused."""
 
 from __future__ import annotations
 

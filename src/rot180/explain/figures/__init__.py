@@ -6,7 +6,7 @@ share. It draws what views and cells say and computes no gradient. matplotlib, P
 imageio-ffmpeg are extras and are imported when the first picture is drawn.
 """
 
-from rot180.explain.figures.draw import FIGURES, draw, figure
 from rot180.explain.figures.film import animate, frames
+from rot180.explain.figures.views import FIGURES, draw, figure
 
 __all__ = ["FIGURES", "animate", "draw", "figure", "frames"]

@@ -147,7 +147,8 @@ class Sheet:
             self._axes.add_artist(bar)
         if look.text:
             ink = ink_on(look.face) if look.face else paper.soft if zero else paper.ink
-            points = 14.0 * size * min(1.0, 3.4 / max(1, _length(look.text)))
+            room = 3.0 if look.bold else 3.4
+            points = 14.0 * size * min(1.0, room / max(1, _length(look.text)))
             y_text = y + size * (0.47 if look.strip else 0.5)
             self.text(x + size / 2, y_text, look.text, points, ink, bold=look.bold, inside=True)
         self.reach(x, y)

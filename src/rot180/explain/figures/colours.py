@@ -24,6 +24,7 @@ class Paper(NamedTuple):
         soft: captions, and what stands back.
         line: thin lines.
         zero: the inside of a cell that is no cell: padding, dilation, remainder.
+        among: the inside of a cell that was not chosen.
     """
 
     paper: str
@@ -32,10 +33,11 @@ class Paper(NamedTuple):
     soft: str
     line: str
     zero: str
+    among: str
 
 
-LIGHT = Paper("#ffffff", "#ffffff", "#1f2328", "#59636e", "#c4ccd4", "#eef1f4")
-DARK = Paper("#0d1117", "#161b22", "#e6edf3", "#9aa4af", "#3d444d", "#0b0f14")
+LIGHT = Paper("#ffffff", "#ffffff", "#1f2328", "#59636e", "#c4ccd4", "#eef1f4", "#dfe5ec")
+DARK = Paper("#0d1117", "#161b22", "#e6edf3", "#9aa4af", "#3d444d", "#0b0f14", "#30363d")
 
 ARRAYS = {
     "x": ("#0072b2", "#56b4e9"),

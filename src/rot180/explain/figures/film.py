@@ -156,6 +156,7 @@ def _palette(paper: Paper, taps: int) -> list[int]:
     grounds = (paper.paper, paper.zero)
     soft = [mixed(ink, ground, share) for ink in (paper.ink, paper.soft) for ground in grounds
             for share in (0.35, 0.7)]  # fmt: skip
+    soft.append(mixed(paper.ink, paper.among, 0.5))
     soft += [mixed(colour, paper.paper, 0.5) for colour in strong]
     soft += [mixed(colour, ink_on(colour), 0.5) for colour in tap_colours(taps, dark)]
     colours = list(dict.fromkeys([*paper, "#ffffff", *strong, *soft]))[:256]

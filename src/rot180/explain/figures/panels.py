@@ -10,7 +10,7 @@ import numpy as np
 
 from rot180.errors import ArgumentError
 from rot180.explain.figures.canvas import Look, Sheet
-from rot180.explain.figures.colours import array_colour, tap_colours
+from rot180.explain.figures.colours import DARK, LIGHT, array_colour, tap_colours
 from rot180.explain.figures.words import say
 from rot180.explain.formula import Formula, Ref, Term, references
 from rot180.explain.text import write, write_number
@@ -144,7 +144,7 @@ def plain(
 ) -> Callable[[Index], Look]:
     """How the cells of an array look: lit where they are sources, framed where they are chosen."""
     own = array_colour(name, e.values[name].role, dark)
-    soft = "#30363d" if dark else "#dfe5ec"
+    soft = (DARK if dark else LIGHT).among
 
     def look(index: Index) -> Look:
         ref = Ref(name, index)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_part", "scatter"]
 
-PARTS = 16
+PARTS = 36
 """So many source cells have a panel of their own; of more there is no figure, but a film."""
 
 
@@ -56,7 +56,7 @@ def scatter(e: Explanation, of: str, cell: Cell | None, *, symbols: bool = False
     sheet = Sheet(e.lang, dark)
     y = heading(sheet, e) + 0.8
     relation = view.relation
-    x, low = 0.0, y
+    x, low = _chosen_from(sheet, view, y, [part.source for part in parts], symbols)
     strips = kernel_taps(e, dark)
     for name in (relation.source, relation.weight):
         if name is None:
@@ -74,8 +74,10 @@ def scatter(e: Explanation, of: str, cell: Cell | None, *, symbols: bool = False
     wide, high = panel(sheet, x, y, shape, total, lead=target.lead, base=e.base)
     y = max(low, y + high) + 1.5
     left, high = 0.0, 0.0
-    for part in parts:
-        if left and left + wide > max(sheet.right, 18.0):
+    columns = e.values[relation.source].shape[-1] if e.values[relation.source].shape else 1
+    fits = max(1, int(max(sheet.right, 24.0) // (wide + 0.9)))
+    for number, part in enumerate(parts):
+        if number and number % min(columns, fits) == 0:  # as the source's cells stand
             left, y = 0.0, y + high + 1.3
         words = sheet.text(left, y - 0.35, say("handed out by", e.lang), 10.5, sheet.paper.soft,
                            align="left", vertical="baseline")  # fmt: skip
@@ -119,18 +121,8 @@ def draw_part(
     target = e.values[view.of]
     strips = kernel_taps(e, sheet.dark)
     check_size(e, 3 * target.array.size)
-    x, low = 0.0, y
     top = y + 0.8
-    forward = e.values[relation.source].of
-    taken = None if forward is None else e[forward.name].at(part.source.index)
-    if taken is not None and taken.candidates:  # what was chosen gets the gradient
-        among = taken.candidates
-        value = e.values[among[0].name]
-        lit = lights(e, taken, sheet.dark)
-        head = caption(sheet, e, x, top - 0.35, value.name, say(value.role, e.lang))
-        look = plain(e, value.name, lit, symbols=symbols, among=among, dark=sheet.dark)
-        wide, high = panel(sheet, x, top, value.shape, look, size, value.lead, e.base, columns=2)
-        x, low = max(wide, head) + 0.9, top + high
+    x, low = _chosen_from(sheet, view, top, [part.source], symbols, size)
     tall = max((1, 1, *target.shape)[-2], (1, 1, *e.values[relation.source].shape)[-2]) * size
     for name in (relation.source, relation.weight):
         if name is None:
@@ -161,3 +153,21 @@ def draw_part(
     caption(sheet, e, x, start - 0.35, view.of, say("sum so far", e.lang))
     _, high = panel(sheet, x, start, target.shape, look_sum, size, target.lead, e.base, columns=2)
     return max(low, start + high)
+
+
+def _chosen_from(
+    sheet: Sheet, view: Scatter, y: float, sources: list[Ref], symbols: bool, size: float = 1.0
+) -> tuple[float, float]:
+    """Where the outputs were chosen, the array they were chosen from; returns right and bottom."""
+    e = view.explanation
+    forward = e.values[view.relation.source].of
+    taken = [] if forward is None else [e[forward.name].at(ref.index) for ref in sources]
+    if not taken or not taken[0].candidates:
+        return 0.0, y
+    among = [ref for cell in taken for ref in cell.candidates]
+    lit = {ref: colour for cell in taken for ref, colour in lights(e, cell, sheet.dark).items()}
+    value = e.values[among[0].name]
+    head = caption(sheet, e, 0, y - 0.35, value.name, say(value.role, e.lang))
+    look = plain(e, value.name, lit, symbols=symbols, among=among, dark=sheet.dark)
+    wide, high = panel(sheet, 0, y, value.shape, look, size, value.lead, e.base, columns=2)
+    return max(wide, head) + 0.9, y + high
