@@ -147,6 +147,14 @@ def test_diagnose_arrays(run: Any, code: Path) -> None:
         assert {"x", "w", "g", "operation"} <= set(asked.files)
 
 
+def test_the_catalogue_is_listed(run: Any) -> None:
+    status, out, _ = run("diagnose", "conv2d", "--list")
+    assert status == 0
+    assert "dx  kernel not turned: δx[h] = Σ w[R−1−r]·g[p]" in out
+    assert len(json.loads(run("diagnose", "conv2d", "--list", "--json")[1])["mistakes"]) > 60
+    complains(run("diagnose", "conv9d", "--list"), "no catalogue")
+
+
 def test_identify(run: Any, code: Path) -> None:
     rng = np.random.default_rng(0)
     x, w = rng.standard_normal((2, 3, 8, 7)), rng.standard_normal((4, 3, 3, 3))

@@ -6,6 +6,7 @@ the engine's own declarations. Layers, training and pictures of derivations do n
 """
 
 from rot180.check.adjoint import AdjointCheck, adjoint
+from rot180.check.catalogue import mistakes
 from rot180.check.convention import Convention, Identification
 from rot180.check.diagnose import diagnose
 from rot180.check.diagnosis import Diagnosis, Finding, Question
@@ -14,6 +15,7 @@ from rot180.check.gradient_check import GradientCheck, InputCheck
 from rot180.check.gradients import gradients
 from rot180.check.identify import identify
 from rot180.check.maps import DivisorMap, OverlapMap, divisors, overlap
+from rot180.check.mistake import Mistake
 from rot180.check.paddings import OutputPadding, PaddingRule, output_paddings, padding_rules
 from rot180.check.strength import Strength, strength
 
@@ -27,6 +29,7 @@ __all__ = [
     "GradientCheck",
     "Identification",
     "InputCheck",
+    "Mistake",
     "OutputPadding",
     "OverlapMap",
     "PaddingRule",
@@ -38,6 +41,7 @@ __all__ = [
     "divisors",
     "gradients",
     "identify",
+    "mistakes",
     "output_paddings",
     "overlap",
     "padding_rules",

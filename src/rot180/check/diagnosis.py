@@ -114,7 +114,7 @@ class Finding:
         if self.verdict == "unknown":
             share, name = self.nearest
             lines.append(f"  {self.wrong} of {self.size} cells are wrong")
-            if share > 0.5:
+            if share > max(0.5, 1 - self.wrong / max(1, self.size)):
                 lines.append(f"  nearest: {name}, in {100 * share:.0f} % of the cells looked at")
         elif self.explanations:
             same = self.size - self.cells

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from rot180.check import Mistake
+
 __all__ = ["check", "diagnose", "identify"]
 
 _OUT = click.Path(path_type=Path, dir_okay=False)
@@ -229,11 +231,13 @@ def check(
 @click.option("--arrays", "path", type=_OUT, help="A .npz with x, w, g, ... and dx, dw, ...")
 @click.option("--noise", type=float, default=0.0, help="Allowed besides rounding, as a share.")
 @click.option("--seed", type=int, default=0)
+@click.option("--list", "listed", is_flag=True, help="List the known mistakes of OPERATION.")
 @click.option("--ask", type=_OUT, help="Write the input that would decide, as a .npz.")
 @click.option("-o", "--output", type=_OUT, help="A picture of the cells that differ.")
 @as_json
 def diagnose(
     what: str, code: str | None, path: Path | None, more: tuple[str, ...], noise: float, seed: int,
+    listed: bool,
     ask: Path | None, output: Path | None, as_json: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Name the mistake in a backward pass; exit 1 where there is one.
@@ -244,7 +248,11 @@ def diagnose(
     gradients are taken from a .npz.
     """
     from rot180.check import diagnose as run
+    from rot180.check import mistakes
 
+    if listed:
+        _list(mistakes(what), as_json)
+        return
     named = {name: _option(value) for name, value in options.items() if value is not None}
     named |= _named(more)
     arrays: dict[str, Any] = {} if path is None else dict(_arrays(path))
@@ -265,6 +273,15 @@ def diagnose(
     else:
         click.echo(str(result))
     _leave(bool(result))
+
+
+def _list(known: tuple[Mistake, ...], as_json: bool) -> None:
+    if as_json:
+        names = ("name", "gradient", "group", "algebra", "fix")
+        emit_json({"mistakes": [{name: getattr(m, name) for name in names} for m in known]})
+        return
+    for m in known:
+        click.echo(f"{m.gradient:3} {m.name}: {m.algebra}")
 
 
 # ------------------------------------------------------------------ identify

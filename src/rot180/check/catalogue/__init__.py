@@ -10,9 +10,10 @@ from rot180.check.catalogue.norms import BATCH_NORM
 from rot180.check.catalogue.others import BROADCAST, JOIN, NORM, REDUCE, ROWS
 from rot180.check.catalogue.pointwise import POINTWISE
 from rot180.check.catalogue.windowed import CONVOLUTIONS, TRANSPOSED_CONVOLUTIONS
+from rot180.check.mistake import Mistake
 from rot180.errors import ArgumentError
 
-__all__ = ["FAMILIES", "Family", "Trial", "family_of", "function_family"]
+__all__ = ["FAMILIES", "Family", "Trial", "family_of", "function_family", "mistakes"]
 
 FAMILIES: tuple[Family, ...] = (
     CONVOLUTIONS, TRANSPOSED_CONVOLUTIONS, MAX_POOLS, MEAN_POOLS, LINEAR, POINTWISE, CROSS_ENTROPY,
@@ -34,3 +35,21 @@ def family_of(operation: str) -> Family:
         f"diagnose: no catalogue for operation {operation!r}",
         expected="one of " + ", ".join(name for f in FAMILIES for name in f.operations),
     )
+
+
+def mistakes(operation: str) -> tuple[Mistake, ...]:
+    """The known mistakes of an operation.
+
+    Args:
+        operation: such as "conv2d".
+
+    Returns:
+        Entries with name, gradient, group, algebra and fix.
+
+    Raises:
+        ArgumentError: an operation without a catalogue.
+
+    >>> [m.name for m in mistakes("conv2d") if m.group == "padding" and m.gradient == "dx"][:3]
+    ['padding p instead of e-1-p', 'valid instead of full', 'padding not cropped']
+    """
+    return family_of(operation).mistakes
