@@ -236,22 +236,42 @@ class Program:
             Rot180Error: what a check found, in the words of the eager operation.
         """
         fed = dict(self.constants)
-        for value in self.of_role("input"):
+        for value in self._arguments:
             array = np.asarray(inputs[value.name])
-            if Spec(array.shape, array.dtype) != value.spec:
+            if array.shape != value.shape or array.dtype != value.dtype:
                 raise ShapeError(
                     f"program: input {value.name}",
                     expected=str(value.spec),
                     got=str(Spec(array.shape, array.dtype)),
                 )
             fed[value.number] = array
-        for check in self.checks:
-            known = self._computed(check.values, fed)
+        for check, computed in self._tests:
+            known = self._computed(check.values, fed) if computed else fed
             check.test(*(known[number] for number in check.values))
-        for role in (("scalar",), WRITTEN):
-            for value in self.of_role(*role):
-                fed[value.number] = np.asarray(self.sources[value.number](), value.dtype)
+        for number, dtype, source in self._asked:
+            array = source()
+            fed[number] = array if array.__class__ is np.ndarray else np.asarray(array, dtype)
         return fed
+
+    @functools.cached_property
+    def _arguments(self) -> tuple[Value, ...]:
+        return self.of_role("input")
+
+    @functools.cached_property
+    def _tests(self) -> tuple[tuple[Check, bool], ...]:
+        """Every check, and whether it tests values that are computed."""
+        return tuple(
+            (check, any(number in self.makers for number in check.values)) for check in self.checks
+        )
+
+    @functools.cached_property
+    def _asked(self) -> tuple[tuple[int, np.dtype[Any], Callable[[], Any]], ...]:
+        """(number, data type, source) of what is asked for at every step, in order."""
+        return tuple(
+            (value.number, value.dtype, self.sources[value.number])
+            for roles in (("scalar",), WRITTEN)
+            for value in self.of_role(*roles)
+        )
 
     def run(self, feeds: Mapping[int, Array]) -> tuple[dict[str, Array], dict[int, Array]]:
         """Run every instruction by `core.run`.
