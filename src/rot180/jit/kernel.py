@@ -18,7 +18,9 @@ __all__ = ["Kernel", "key"]
 class Kernel(Protocol):
     """A frozen, hashable dataclass with these members; its repr shows all of its fields."""
 
-    dtype: str
+    @property
+    def dtype(self) -> str:
+        """The float type that is computed in."""
 
     @property
     def arrays(self) -> tuple[str, ...]:
