@@ -198,7 +198,7 @@ def test_sums(
 
 def dead(buffer: Any) -> Any:
     """Images that only fill up the last block hold what must not be counted."""
-    layout = buffer.where.layout
+    layout = getattr(buffer.where, "layout", buffer.where)
     rest = layout.shape[0] % layout.block
     if layout.block > 1 and rest:
         full = Layout(
@@ -251,3 +251,34 @@ def test_other_processors() -> None:
     read = access("x", where, ALL, 4, "float32")
     write = access("z", where, ALL, 4, "float32")
     assert code_of(Pointwise((5, 3, 4, 7), (read,), (write,), (e.tanh(x),)), TARGETS["neon"])
+
+
+@pytest.mark.parametrize("block", [1, 16])
+def test_few_sums_are_shared_in_two_steps(block: int, rng: np.random.Generator) -> None:
+    where = planes(18, 3, 32, 20, block, 1)
+    a = rng.standard_normal((18, 3, 32, 20)).astype(np.float32)
+    for kept in ((), (1,)):
+        out = plain(tuple(a.shape[i] for i in kept))
+        kernel = Reduce(
+            a.shape,
+            (access("x", where, ALL, 4, "float32"),),
+            (access("z", out, kept, 4, "float32"), access("w", out, kept, 4, "float32")),
+            (x * x, x + 1.0),
+            kept,
+            0.5,
+        )
+        assert kernel.split(least=a.size + 1) is None
+        assert kernel.split(cells=1) is None
+        steps = kernel.split(least=0)
+        assert steps is not None
+        first, second = steps
+        size = (second.extents,) * 2
+        names = ("partial0", "partial1")
+        partial = {n: blank(shape, "float32") for n, shape in zip(names, size, strict=True)}
+        found = run(first, {"x": dead(given(a, where)), **partial}, parts=3)
+        outputs = {"z": blank(out, "float32"), "w": blank(out, "float32")}
+        made = run(second, {**{n: given(found[n]) for n in names}, **outputs})
+        axes = tuple(i for i in range(4) if i not in kept)
+        a64 = a.astype(np.float64)
+        np.testing.assert_allclose(made["z"], 0.5 * (a64 * a64).sum(axes), rtol=1e-6)
+        np.testing.assert_allclose(made["w"], 0.5 * (a64 + 1).sum(axes), rtol=1e-5)

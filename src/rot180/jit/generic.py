@@ -13,6 +13,7 @@ Arrays of these kernels are named in the order of the kind: inputs, then outputs
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,8 +25,8 @@ from rot180.jit.generic_form import GenericForm, as_nest
 from rot180.jit.generic_select import Chosen, Drawn
 from rot180.jit.kernel import Kernel
 from rot180.jit.layout import Layout
-from rot180.jit.pointwise import Pointwise
-from rot180.jit.task import Call, Places
+from rot180.jit.pointwise import Pointwise, Reduce
+from rot180.jit.task import Call, Places, Temporary
 
 __all__ = ["generic_calls", "lower"]
 
@@ -121,5 +122,16 @@ def generic_calls(instruction: Instruction, where: Places) -> list[Call]:
         [where.layouts[n] for n in instruction.outputs],
         [where.dtypes[n].name for n in numbers],
     )
-    arrays = dict(zip(names, numbers, strict=True))
+    arrays: dict[str, int | Temporary] = dict(zip(names, numbers, strict=True))
+    steps = kernel.split() if isinstance(kernel, Reduce) and where.parts > 1 else None
+    if steps is not None:
+        first, second = steps
+        size = math.prod(second.extents)
+        partial = {a.name: Temporary(a.name, size, a.dtype) for a in second.reads}
+        written = {a.name: arrays[a.name] for a in second.writes}
+        read = {a.name: arrays[a.name] for a in first.reads}
+        return [
+            Call(first, {**partial, **read}, tuple(partial)),
+            Call(second, {**written, **partial}, tuple(written), small=True),
+        ]
     return [Call(kernel, arrays, names[len(instruction.inputs) :])]

@@ -15,15 +15,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
 
-from rot180.core.expression import Expression
-from rot180.jit.access import Access, Phase, merged, phases
+from rot180.core.expression import Expression, variable
+from rot180.jit.access import Access, Phase, access, merged, phases
 from rot180.jit.emit import Emitter, Index, Variable
+from rot180.jit.layout import plain
 from rot180.jit.scalars import as_float, as_integer, evaluate, load, store
 from rot180.jit.target import Target
 
@@ -132,6 +133,50 @@ class Reduce:
     def whole(self) -> bool:
         """Whether everything is an integer or a truth: sums are then exact."""
         return not any(a.dtype.startswith("float") for a in (*self.reads, *self.writes))
+
+    def split(self, cells: int = 8, least: int = 1 << 15) -> tuple[Reduce, Reduce] | None:
+        """The same sums in two steps, where there are too few of them for several parts.
+
+        Args:
+            cells: so many outputs are enough to share.
+            least: so many terms are too few to share.
+
+        Returns:
+            Partial sums "partial0", ... of every output, in row-major order with the piece first,
+            and their sums; None where one step does it, or no loop can be cut evenly.
+        """
+        terms = math.prod(self.extents)
+        count = math.prod(self.extents[loop] for loop in self.kept)
+        images = {a.image for a in (*self.reads, *self.writes) if a.block > 1}
+        summed = {*range(len(self.extents))} - {*self.kept} - images
+        cuts = [(p, -loop) for loop in summed for p in (8, 4, 2) if self.extents[loop] % p == 0]
+        blocked = any(a.block > 1 for a in self.writes)
+        if self.whole or blocked or not cuts or count >= cells or terms < least:
+            return None
+        pieces, loop = max(cuts)
+        loop = -loop
+        short = self.extents[loop] // pieces
+        extents = (pieces, *self.extents[:loop], short, *self.extents[loop + 1 :])
+        reads = tuple(
+            replace(a, strides=(short * a.strides[loop], *a.strides), image=a.image + 1)
+            for a in self.reads
+        )
+        shape = (pieces, *(self.extents[i] for i in self.kept))
+        kept = (0, *(i + 1 for i in self.kept))
+        names = [f"partial{i}" for i in range(len(self.writes))]
+        first = tuple(access(n, plain(shape), kept, len(extents), self.dtype) for n in names)
+        loops = tuple(range(len(shape)))
+        partial = tuple(access(n, plain(shape), loops, len(shape), self.dtype) for n in names)
+        writes = tuple(
+            replace(a, strides=(0, *(a.strides[i] for i in self.kept))) for a in self.writes
+        )
+        return (
+            Reduce(extents, reads, first, self.bodies, kept, 1.0, self.dtype),
+            Reduce(
+                shape, partial, writes, tuple(map(variable, names)), loops[1:], self.factor,
+                self.dtype,
+            ),
+        )  # fmt: skip
 
     def emit(self, name: str, target: Target) -> Any:
         """The second loop nest of the module."""
