@@ -272,6 +272,7 @@ WINDOWS: dict[str, Callable[[], Explanation]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WINDOWS)
 def test_the_page_computes_what_the_engine_computes(open_page: Open, name: str) -> None:
     e = WINDOWS[name]()

@@ -6,7 +6,7 @@ import importlib
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,16 +107,20 @@ def _main(e: Explanation) -> str:
 
 
 def animate(
-    e: Explanation, path: Path, of: str | None = None, *, seconds: float = 0.6, **options: Any
-) -> None:
+    e: Explanation, path: Path, of: str | None = None, *, view: str | None = None,
+    symbols: bool = False, dark: bool = False, dots: int = 72, seconds: float = 0.6,
+) -> None:  # fmt: skip
     """Write a film; the suffix of the path picks GIF or MP4.
 
     Args:
         e: the explanation.
         path: where to.
         of: see `frames`.
+        view: see `frames`.
+        symbols: see `frames`.
+        dark: see `frames`.
+        dots: see `frames`.
         seconds: how long each step is seen; the last one is seen four times as long.
-        **options: see `frames`.
 
     Raises:
         ArgumentError: see `frames`.
@@ -125,11 +129,11 @@ def animate(
     if not 0.02 <= seconds <= 60:
         raise ArgumentError("explain: seconds of a step", expected="0.02 to 60", got=str(seconds))
     path = Path(path)
-    images = list(frames(e, of, **options))
+    images = list(frames(e, of, view=view, symbols=symbols, dark=dark, dots=dots))
     if path.suffix.lower() == ".mp4":
         _write_mp4(path, images, seconds)
     else:
-        paper = DARK if options.get("dark") else LIGHT
+        paper = DARK if dark else LIGHT
         taps = math.prod(e.window.kernel) if e.window is not None else 9
         _write_gif(path, images, seconds, _palette(paper, taps))
 

@@ -101,8 +101,10 @@ def _main(e: Explanation) -> str:
     return first or next(name for name, value in e.values.items() if value.role == "output")
 
 
-def draw(e: Explanation, path: Path, view: str | None = None, of: str | None = None,
-         cell: Cell | str | None = None, **options: Any) -> None:  # fmt: skip
+def draw(
+    e: Explanation, path: Path, view: str | None = None, of: str | None = None,
+    cell: Cell | str | None = None, *, symbols: bool | None = None, dark: bool = False,
+) -> None:  # fmt: skip
     """Write a figure; the suffix of the path picks svg, png or pdf.
 
     Args:
@@ -111,10 +113,11 @@ def draw(e: Explanation, path: Path, view: str | None = None, of: str | None = N
         view: see `figure`.
         of: see `figure`.
         cell: see `figure`.
-        **options: `symbols` and `dark`, see `figure`.
+        symbols: see `figure`.
+        dark: see `figure`.
 
     Raises:
         ArgumentError: see `figure`.
         MissingExtraError: matplotlib is not installed.
     """
-    figure(e, view, of, cell, **options).save(Path(path))
+    figure(e, view, of, cell, symbols=symbols, dark=dark).save(Path(path))

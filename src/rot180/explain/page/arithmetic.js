@@ -5,7 +5,8 @@ const positive = (x) => (x >= 0 ? 1 / (1 + Math.exp(-x)) : Math.exp(x) / (1 + Ma
 
 function erf(x) {
   if (Math.abs(x) > 6) return Math.sign(x);
-  let term = x, sum = x;   // all terms have one sign: nothing cancels
+  let term = x,
+    sum = x; // all terms have one sign: nothing cancels
   for (let n = 1; Math.abs(term) > 1e-17 * Math.abs(sum); n++) {
     term *= (2 * x * x) / (2 * n + 1);
     sum += term;
@@ -14,15 +15,33 @@ function erf(x) {
 }
 
 const FUNCTIONS = {
-  exp: Math.exp, expm1: Math.expm1, log: Math.log, log1p: Math.log1p, sqrt: Math.sqrt,
-  sin: Math.sin, cos: Math.cos, tanh: Math.tanh, erf, sigmoid: positive,
+  exp: Math.exp,
+  expm1: Math.expm1,
+  log: Math.log,
+  log1p: Math.log1p,
+  sqrt: Math.sqrt,
+  sin: Math.sin,
+  cos: Math.cos,
+  tanh: Math.tanh,
+  erf,
+  sigmoid: positive,
   softplus: (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x))),
-  absolute: Math.abs, sign: Math.sign, floor: Math.floor, power: Math.pow,
-  maximum: Math.max, minimum: Math.min, reciprocal: (x) => 1 / x, sum: (x) => x,
-  greater: (a, b) => Number(a > b), less: (a, b) => Number(a < b),
-  greater_equal: (a, b) => Number(a >= b), less_equal: (a, b) => Number(a <= b),
-  equal: (a, b) => Number(a === b), not_equal: (a, b) => Number(a !== b),
-  holds: (c) => Number(Boolean(c)), fails: (c) => Number(!c),
+  absolute: Math.abs,
+  sign: Math.sign,
+  floor: Math.floor,
+  power: Math.pow,
+  maximum: Math.max,
+  minimum: Math.min,
+  reciprocal: (x) => 1 / x,
+  sum: (x) => x,
+  greater: (a, b) => Number(a > b),
+  less: (a, b) => Number(a < b),
+  greater_equal: (a, b) => Number(a >= b),
+  less_equal: (a, b) => Number(a <= b),
+  equal: (a, b) => Number(a === b),
+  not_equal: (a, b) => Number(a !== b),
+  holds: (c) => Number(Boolean(c)),
+  fails: (c) => Number(!c),
 };
 
 class Arithmetic {
@@ -70,12 +89,20 @@ class Arithmetic {
 
   // A branch that was not taken counts 0, also where it is infinite.
   counts(term) {
-    return term.slice(1).every((factor) =>
-      Array.isArray(factor) || !["holds", "fails", "won"].includes(factor.op) || this.factor(factor));
+    return term
+      .slice(1)
+      .every(
+        (factor) =>
+          Array.isArray(factor) ||
+          !["holds", "fails", "won"].includes(factor.op) ||
+          this.factor(factor),
+      );
   }
 
   product(term) {
-    return term.slice(1).reduce((product, factor) => product * this.factor(factor), Number(term[0]));
+    return term
+      .slice(1)
+      .reduce((product, factor) => product * this.factor(factor), Number(term[0]));
   }
 
   factor(factor) {

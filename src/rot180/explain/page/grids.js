@@ -41,18 +41,29 @@ function planes(shape, lead, name, label, make) {
   for (let plane = 0; plane < count; plane++) {
     const index = unravel(plane, outer).slice(lead);
     const at = index.length ? `[${index.map((i) => i + page.data.base).join(", ")}]` : "";
-    drawn.push(node("div", { class: "plane" },
-      at ? node("div", { class: "caption" }, page.writing.name(name), at) : null,
-      table(sizes[0], sizes[1], { role: "grid", "aria-label": label + at },
-        (i, j) => make(plane * size + i * sizes[1] + j))));
+    drawn.push(
+      node(
+        "div",
+        { class: "plane" },
+        at ? node("div", { class: "caption" }, page.writing.name(name), at) : null,
+        table(sizes[0], sizes[1], { role: "grid", "aria-label": label + at }, (i, j) =>
+          make(plane * size + i * sizes[1] + j),
+        ),
+      ),
+    );
   }
   return node("div", { class: "planes" }, drawn);
 }
 
 // One cell of an array. Every element that shows a cell is registered, so that it can be lit.
 function cellElement(name, position, tag = "td") {
-  const element = node(tag, { class: "cell", "data-array": name, "data-position": position,
-    role: tag === "td" ? "gridcell" : "button", tabindex: "-1" });
+  const element = node(tag, {
+    class: "cell",
+    "data-array": name,
+    "data-position": position,
+    role: tag === "td" ? "gridcell" : "button",
+    tabindex: "-1",
+  });
   element.style.setProperty("--own", `var(--array-${page.ids[name]})`);
   const tap = page.taps.get(`${name}:${position}`);
   if (tap) element.style.setProperty("--tap", tap[0]);
@@ -65,11 +76,27 @@ function arrayCard(name, note = "") {
   const size = array.shown.join("×") || "1";
   const label = `${name}, ${page.say(array.role)}, ${size}`;
   const kinds = [(array.shape.at(-1) || 1) > 12 && "small", array.numbers.length > 200 && "tall"];
-  return node("figure", { class: ["card", ...kinds].filter(Boolean).join(" "), "data-card": name,
-    style: `--own: var(--array-${page.ids[name]})` },
-    node("figcaption", {}, node("span", { class: "name" }, page.writing.name(name)),
-      node("span", { class: "soft" }, [page.say(array.role), array.role === "gradient" ? "" : array.made, size, note].filter(Boolean).join(" · "))),
-    planes(array.shape, array.lead, name, label, (position) => cellElement(name, position)));
+  return node(
+    "figure",
+    {
+      class: ["card", ...kinds].filter(Boolean).join(" "),
+      "data-card": name,
+      style: `--own: var(--array-${page.ids[name]})`,
+    },
+    node(
+      "figcaption",
+      {},
+      node("span", { class: "name" }, page.writing.name(name)),
+      node(
+        "span",
+        { class: "soft" },
+        [page.say(array.role), array.role === "gradient" ? "" : array.made, size, note]
+          .filter(Boolean)
+          .join(" · "),
+      ),
+    ),
+    planes(array.shape, array.lead, name, label, (position) => cellElement(name, position)),
+  );
 }
 
 // Arrow keys walk within a table, and on to the next table at its edge.

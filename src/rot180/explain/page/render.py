@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["notebook", "render"]
 
-_SCRIPTS = ("arithmetic", "writing", "grids", "views", "drawings", "panel", "page")
+_SCRIPTS = (
+    "arithmetic", "writing", "grids", "views", "drawings", "panel", "page", "stage", "events",
+)  # fmt: skip
 
 
 def render(e: Explanation, view: str | None = None) -> str:

@@ -28,7 +28,8 @@ function unravel(position, shape) {
 const ravel = (index, shape) => index.reduce((position, i, axis) => position * shape[axis] + i, 0);
 
 // "x" and "01" stand together; between "a2" and "01" is a thin space.
-const apart = (name, digits) => (/\d$/.test(name) && digits ? `${name}\u2009${digits}` : name + digits);
+const apart = (name, digits) =>
+  /\d$/.test(name) && digits ? `${name}\u2009${digits}` : name + digits;
 
 class Writing {
   constructor(data) {
@@ -38,7 +39,9 @@ class Writing {
   // "δ_x" and "01": the array as it is written, and the printed part of the index.
   parts(name, position) {
     const { shape, lead } = this.data.arrays[name];
-    const index = unravel(position, shape).slice(lead).map((i) => i + this.data.base);
+    const index = unravel(position, shape)
+      .slice(lead)
+      .map((i) => i + this.data.base);
     return [name === "δ" ? this.data.whole : name, index.join(this.data.spaced ? "," : "")];
   }
 
@@ -56,7 +59,9 @@ class Writing {
 
   name(name) {
     const [head, ...rest] = (name === "δ" ? this.data.whole : name).split("_");
-    return rest.length ? [node("i", {}, head), node("sub", {}, rest.join("_"))] : [node("i", {}, head)];
+    return rest.length
+      ? [node("i", {}, head), node("sub", {}, rest.join("_"))]
+      : [node("i", {}, head)];
   }
 
   cell([name, position]) {
@@ -74,8 +79,22 @@ class Writing {
   }
 }
 
-const SIGNS = { greater: ">", less: "<", greater_equal: "≥", less_equal: "≤", equal: "=", not_equal: "≠" };
-const FAILING = { greater: "≤", less: "≥", greater_equal: "<", less_equal: ">", equal: "≠", not_equal: "=" };
+const SIGNS = {
+  greater: ">",
+  less: "<",
+  greater_equal: "≥",
+  less_equal: "≤",
+  equal: "=",
+  not_equal: "≠",
+};
+const FAILING = {
+  greater: "≤",
+  less: "≥",
+  greater_equal: "<",
+  less_equal: ">",
+  equal: "≠",
+  not_equal: "=",
+};
 const NAMES = { sigmoid: "σ", log: "ln", maximum: "max", minimum: "min" };
 
 function math(tag, ...children) {
@@ -118,7 +137,10 @@ function writeTerm(term, put) {
   if (size !== 1 || !over.length) row.push(math("mn", writeNumber(size)));
   for (let i = 0; i < over.length; i++) {
     let count = 1;
-    while (JSON.stringify(over[i]) === JSON.stringify(over[i + 1])) { i++; count++; }
+    while (JSON.stringify(over[i]) === JSON.stringify(over[i + 1])) {
+      i++;
+      count++;
+    }
     if (row.length) row.push(operator("·"));
     const factor = writeFactor(over[i], put);
     row.push(count > 1 ? math("msup", factor, math("mn", String(count))) : factor);
@@ -130,20 +152,23 @@ function writeTerm(term, put) {
 function writeFactor(factor, put) {
   if (Array.isArray(factor)) return put(factor);
   const { op, args } = factor;
-  if (op === "holds" || op === "fails") return brackets(writeCondition(args[0], put, op === "fails"), "[", "]");
+  if (op === "holds" || op === "fails")
+    return brackets(writeCondition(args[0], put, op === "fails"), "[", "]");
   const written = args.map((formula) => writeFormula(formula, put));
   if (op === "sum") return brackets(written[0]);
   if (op === "absolute") return brackets(written[0], "|", "|");
   if (op === "sqrt") return math("msqrt", written[0]);
   if (op === "exp") return math("msup", math("mi", "e"), written[0]);
   if (op === "power") return math("msup", brackets(written[0]), written[1]);
-  if (SIGNS[op]) return brackets(math("mrow", written[0], operator(SIGNS[op]), written[1]), "[", "]");
+  if (SIGNS[op])
+    return brackets(math("mrow", written[0], operator(SIGNS[op]), written[1]), "[", "]");
   const list = written.flatMap((w, i) => (i ? [operator(","), w] : [w]));
   return math("mrow", math("mi", NAMES[op] || op), brackets(math("mrow", ...list)));
 }
 
 function writeCondition(formula, put, fails) {
-  const factor = formula.length === 1 && formula[0].length === 2 && formula[0][0] === 1 && formula[0][1];
+  const factor =
+    formula.length === 1 && formula[0].length === 2 && formula[0][0] === 1 && formula[0][1];
   if (factor && SIGNS[factor.op]) {
     const [a, b] = factor.args.map((argument) => writeFormula(argument, put));
     return math("mrow", a, operator((fails ? FAILING : SIGNS)[factor.op]), b);
