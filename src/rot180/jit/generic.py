@@ -21,8 +21,9 @@ from rot180.core.expression import substitute, variable
 from rot180.core.kinds import Draw, Form, Give, Map, Select, Sum, Take
 from rot180.core.program import Instruction
 from rot180.jit.access import access
+from rot180.jit.drawn import Drawn
 from rot180.jit.generic_form import GenericForm, as_nest
-from rot180.jit.generic_select import Chosen, Drawn
+from rot180.jit.generic_select import Chosen
 from rot180.jit.kernel import Kernel
 from rot180.jit.layout import Layout
 from rot180.jit.pointwise import Pointwise, Reduce
