@@ -9,6 +9,7 @@ import itertools
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -64,6 +65,7 @@ def exactly_equal(e: Explanation, name: str) -> None:
         assert value == int(cell.engine) == cell.engine, (name, cell.index)
 
 
+@pytest.mark.slow
 @settings(
     max_examples=500,
     deadline=None,

@@ -166,6 +166,10 @@ class ModelExplanation(Explanation):
                 row[f"δ_{name}"] = self.norm(f"δ_{name}")
         return row
 
+    def sample(self, name: str) -> list[Cell]:
+        """The cell of an array that is printed: the one with the largest |number|."""
+        return [self.strongest(name)]
+
     def text(self) -> str:
         """The chain from the loss back to the first layer, one line a layer, one equation each."""
         lines = [
@@ -184,9 +188,6 @@ class ModelExplanation(Explanation):
             names = (layer.delta, *(f"δ_{p}" for p in layer.parameters))
             lines += [_short(self.strongest(name)) for name in names if name in self.values]
         return "\n".join(lines)
-
-    def __str__(self) -> str:
-        return self.text()
 
 
 def _columns(output: str, layer: str, shape: str, *norms: str) -> str:

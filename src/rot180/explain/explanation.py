@@ -280,10 +280,20 @@ class Explanation:
         """
         return all(self[n].check(4096, 16) for n, v in self.values.items() if v.step is not None)
 
-    def __str__(self) -> str:
+    def sample(self, name: str) -> list[Cell]:
+        """The cells of an array that are printed: all of a small one, the first of a large one."""
+        from rot180.explain.report import shown_cells
+
+        return list(shown_cells(self, name))
+
+    def text(self) -> str:
+        """All arrays with their equations; of a large array the first ones."""
         from rot180.explain.report import as_text
 
         return as_text(self)
+
+    def __str__(self) -> str:
+        return self.text()
 
     def __repr__(self) -> str:
         arrays = ", ".join(f"{name} {value.shown}" for name, value in self.values.items())

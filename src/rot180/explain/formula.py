@@ -47,6 +47,9 @@ class Ref:
     name: str
     index: tuple[int, ...]
 
+    def __str__(self) -> str:
+        return f"{self.name}{list(self.index)}"
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -59,6 +62,9 @@ class Call:
 
     op: str
     args: tuple[Formula, ...]
+
+    def __str__(self) -> str:
+        return f"{self.op}({', '.join(' + '.join(map(str, arg)) for arg in self.args)})"
 
 
 Factor: TypeAlias = Ref | Call
@@ -80,6 +86,10 @@ class Term:
     def cells(self) -> tuple[Ref, ...]:
         """The factors that are cells."""
         return tuple(factor for factor in self.factors if isinstance(factor, Ref))
+
+    def __str__(self) -> str:
+        number = [] if self.coefficient == 1 and self.factors else [f"{self.coefficient:g}"]
+        return "·".join([*number, *map(str, self.factors)])
 
 
 Formula: TypeAlias = tuple[Term, ...]

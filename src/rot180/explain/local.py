@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rot180.explain.explanation import Explanation
     from rot180.explain.tape import Value
 
-__all__ = ["Line", "local_gradient", "readers", "steps"]
+__all__ = ["Line", "readers", "steps"]
 
 _SCAN = 20_000
 """So many cells are searched for readers at most."""
@@ -111,14 +111,6 @@ def _may_read(e: Explanation, target: Value, source: Value, cell: Ref) -> list[t
             got=f"{target.array.size} cells of {target.name}",
         )
     return [c.index for c in e[target.name]]
-
-
-def local_gradient(e: Explanation, target: Value, source: Value) -> tuple[str, float | None]:
-    """∂target/∂source of two single cells, as text and as a number."""
-    zero = (0,) * len(target.shape)
-    local = by_cell(formula_of(target, zero), Ref(source.name, (0,) * len(source.shape)))
-    value, _ = evaluate(local, e.number)
-    return write(local, lambda ref: e.notation.text(ref.name, ref.index)), float(value)
 
 
 def steps(e: Explanation, cell: Cell) -> list[Line]:

@@ -31,7 +31,7 @@ def as_text(e: Explanation) -> str:
         size = "×".join(map(str, value.shown)) or "1"
         lines.append(f"\n{name}  ({role}, {size})")
         if value.step is not None:
-            cells = list(shown_cells(e, name))
+            cells = e.sample(name)
             lines += [f"  {shortened(cell.equation)}" for cell in cells]
             if len(cells) < value.array.size:
                 lines.append("  " + say("more", e.lang, count=value.array.size - len(cells)))
@@ -64,7 +64,7 @@ def as_markdown(e: Explanation) -> str:
             numbers = e[name].numbers
             lines += ["```", str(numbers), "```", ""]
             continue
-        cells = list(shown_cells(e, name))
+        cells = e.sample(name)
         for cell in cells:
             lines += [f"$$ {cell.latex} $$", "", f"`{cell.numbers}`", ""]
         rest = value.array.size - len(cells)
@@ -88,7 +88,7 @@ def as_latex(e: Explanation) -> str:
             continue
         size = r"\times ".join(map(str, value.shown)) or "1"
         lines.append(rf"\subsection*{{{say(value.role, e.lang)}, ${size}$}}")
-        cells = list(shown_cells(e, name))
+        cells = e.sample(name)
         rows = [cell.latex.replace(" = ", " &= ", 1) for cell in cells]
         lines += [r"\begin{align*}", " \\\\\n".join(rows), r"\end{align*}"]
         rest = value.array.size - len(cells)

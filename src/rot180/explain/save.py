@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rot180.errors import ArgumentError
-from rot180.explain.report import as_latex, as_markdown, as_text
+from rot180.explain.report import as_latex, as_markdown
 
 if TYPE_CHECKING:
     from rot180.explain.explanation import Explanation
 
 __all__ = ["save", "write_whole"]
 
-_TEXT: dict[str, Callable[[Any], str]] = {".txt": as_text, ".md": as_markdown, ".tex": as_latex}
+_TEXT: dict[str, Callable[[Any], str]] = {".txt": str, ".md": as_markdown, ".tex": as_latex}
 _FIGURES = (".svg", ".png", ".pdf")
 _FILMS = (".gif", ".mp4")
 

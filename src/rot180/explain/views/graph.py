@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rot180.core import Array, Give, Select, Take
+from rot180.core import Array
 from rot180.errors import ArgumentError
-from rot180.explain.tape import Step, Value
-from rot180.explain.text import write_number
+from rot180.explain.derive import formula_of
+from rot180.explain.differentiate import by_cell
+from rot180.explain.formula import evaluate, references
+from rot180.explain.tape import Value
+from rot180.explain.text import write, write_number
 from rot180.explain.views.relation import LIMIT
 from rot180.explain.views.view import View
 
@@ -48,14 +51,17 @@ class GraphEdge:
     Attributes:
         source: the name of the array that is read.
         target: the name of the array that is made.
-        local: the derivative of the target by the source as text, such as "z" for x·z by x.
+        local: the derivative of the target by the source as text, such as "z" for x·z by x; of
+            arrays, that of one cell by one cell.
         number: its number, where both are one cell.
+        cells: the two cells as they are written, (source, target).
     """
 
     source: str
     target: str
     local: str
     number: float | None
+    cells: tuple[str, str]
 
 
 class Graph(View):
@@ -106,8 +112,7 @@ class Graph(View):
 
     def _edges_into(self, e: Explanation, value: Value) -> None:
         for source in _named_sources(value):
-            local, number = _local(e, source, value)
-            self.edges.append(GraphEdge(source.name, value.name, local, number))
+            self.edges.append(_edge(e, source, value))
 
     def text(self) -> str:
         """One line for each node and each edge."""
@@ -121,8 +126,9 @@ class Graph(View):
             for edge in self.edges:
                 if edge.target == node.name:
                     at = "" if edge.number is None else f" = {write_number(edge.number)}"
-                    lines.append(f"  ∂{edge.target}/∂{edge.source} = {edge.local}{at}"
-                                 .replace("-", "−"))  # fmt: skip
+                    at = "" if at == f" = {edge.local}" else at.replace("-", "−")
+                    below, above = edge.cells
+                    lines.append(f"  ∂{above}/∂{below} = {edge.local}{at}")
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
@@ -159,13 +165,17 @@ def _named_sources(value: Value) -> list[Value]:
     return list(found.values())
 
 
-def _local(e: Explanation, source: Value, target: Value) -> tuple[str, float | None]:
-    """The local gradient as text; exact for single cells, by its operation's name for arrays."""
-    from rot180.explain.local import local_gradient
-
-    if source.array.size == 1 and target.array.size == 1:
-        return local_gradient(e, target, source)
-    step: Step | None = target.step
-    if step is not None and isinstance(step.kind, Select | Take | Give):
-        return "1 or 0", None
-    return f"∂{target.name}/∂{source.name}", None
+def _edge(e: Explanation, source: Value, target: Value) -> GraphEdge:
+    """The local gradient of single cells; of arrays, of the middle cell by the first it reads."""
+    middle = tuple(n // 2 for n in target.shape)
+    formula = formula_of(target, middle)
+    read = next((ref for ref in references(formula) if ref.name == source.name), None)
+    one = source.array.size == 1 and target.array.size == 1
+    if read is None:  # the middle does not read it, such as a cell that a maximum did not choose
+        return GraphEdge(source.name, target.name, "0", 0.0 if one else None,
+                         (source.name, target.name))  # fmt: skip
+    local = by_cell(formula, read)
+    text = write(local, lambda ref: e.notation.text(ref.name, ref.index))
+    number = float(evaluate(local, e.number)[0]) if one else None
+    cells = e.notation.text(read.name, read.index), e.notation.text(target.name, middle)
+    return GraphEdge(source.name, target.name, text, number, cells)

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 __all__ = ["Matrix"]
 
 
+_WIDE = 1000
+"""So many cells of the Toeplitz matrix are written as text."""
+
+
 class Matrix(View):
     """A convolution as matrix products.
 
@@ -70,6 +74,7 @@ class Matrix(View):
         self.kernel = None if kernel is None else _columns(kernel.array, patches)
         self.outputs = None if small is None else _rows(small.array, patches)
         array, self.product = self._multiply(step)
+        self._names = tuple("" if v is None else v.name for v in (small, large))
         self.toeplitz = None if kernel is None else _toeplitz(kernel, patches, self.places)
         self.toeplitz_shape = (math.prod(patches.small.shape), math.prod(patches.large.shape))
         super().__init__(explanation, name, array, step.output.array)
@@ -113,12 +118,22 @@ class Matrix(View):
     def text(self) -> str:
         """The matrices of the first group, with numbers."""
         blocks = []
-        law = {"small": "M·w", "kernel": "Mᵀ·δ", "large": "fold(δ·wᵀ)"}[self.reading]
-        blocks.append(f"{self.of} = {law}")
-        for letter, array in (("M", self.patches), ("w", self.kernel), ("δ", self.outputs)):
-            if array is not None and not (letter == "δ" and self.reading == "small"):
+        small, large = self._names
+        law = {"small": "M·w", "kernel": f"Mᵀ·{small}", "large": f"{small}·wᵀ"}[self.reading]
+        blocks.append(f"{self.of} = {f'fold({law})' if self.reading == 'large' else law}")
+        for letter, array in (
+            (f"M({large})", self.patches),
+            ("w", self.kernel),
+            (small, self.outputs),
+        ):
+            if array is not None:
                 blocks.append(f"{letter} =\n{_drawn(array[0])}")
-        blocks.append(f"= \n{_drawn(self.product[0])}".replace("= \n", "=\n"))
+        blocks.append(f"{law} =\n{_drawn(self.product[0])}")
+        rows, columns = self.toeplitz_shape
+        if self.toeplitz is not None and rows * columns <= _WIDE:
+            law = f"T·{large}" if self.reading == "small" else f"Tᵀ·{small}"
+            dense = _drawn(self.toeplitz_array(), empty="·")
+            blocks.append(f"{self.of} = {law}, T =\n{dense}")
         return "\n".join(blocks)
 
     def to_dict(self) -> dict[str, Any]:
@@ -247,7 +262,9 @@ def _toeplitz(kernel: Value, patches: Patches, places: Array) -> list[tuple[int,
     return sorted(found, key=lambda entry: entry[:2])
 
 
-def _drawn(matrix: Array) -> str:
-    words = [[write_number(float(x)).replace("-", "−") for x in row] for row in matrix]
+def _drawn(matrix: Array, empty: str = "0") -> str:
+    words = [
+        [write_number(float(x)).replace("-", "−") if x else empty for x in row] for row in matrix
+    ]
     width = max((len(word) for row in words for word in row), default=1)
     return "\n".join(" ".join(word.rjust(width) for word in row) for row in words)
