@@ -105,7 +105,7 @@ def nll_loss(
     what = "nll_loss"
     x, y, classes = _classes(input, target, what)
     picked, share = _pick(x, y, weight, ignore_index, classes, what)
-    loss = ew.neg(picked * share)
+    loss = ew.neg(picked)
     if reduction == "mean":
         return sum(loss) / sum(share)
     return _reduce(reshape(loss, as_tensor(target).shape), reduction, what)
@@ -129,21 +129,32 @@ def _classes(input: ArrayLike, target: ArrayLike, what: str) -> tuple[Tensor, Te
 def _pick(
     x: Tensor, y: Tensor, weight: ArrayLike | None, ignore_index: int, classes: int, what: str
 ) -> tuple[Tensor, Tensor]:
-    """The cells x[y], and the weight of each target (0 where it is ignored)."""
+    """Weight times x[y] for each target, and the weight (both 0 where it is ignored)."""
     look(functools.partial(_require_classes, what, classes, ignore_index), y)
-    y = cast(y, np.dtype(np.int64))
-    counted = y != ignore_index
-    index = ew.where(counted, y, 0)
+    counted, index = apply(_counted(ignore_index), y), apply(_index(ignore_index), y)
     at = reshape(index, (index.shape[0], 1, *index.shape[1:]))
     picked = reshape(apply(Take("pick", Along(x.shape, 1)), x, at), y.shape)
     share = cast(counted, x.dtype)
+    # An ignored cell must not turn 0 · (−∞) into NaN.
+    picked = ew.where(counted, picked, 0.0)
     if weight is not None:
         w = floating(weight, what)
         if w.shape != (classes,):
             raise ShapeError(f"{what}: weight", expected=f"({classes},)", got=str(w.shape))
         share = share * apply(Take("pick", Rows(w.shape, 0)), w, index)
-    # An ignored cell must not turn 0 · (−∞) into NaN.
-    return ew.where(counted, picked, 0.0), share
+        picked = picked * share
+    return picked, share
+
+
+@functools.lru_cache(maxsize=64)
+def _counted(ignore_index: int) -> Map:
+    return pointwise("counted", lambda y: e.not_equal(y, ignore_index), "bool")
+
+
+@functools.lru_cache(maxsize=64)
+def _index(ignore_index: int) -> Map:
+    """The target, 0 where it is ignored."""
+    return pointwise("index", lambda y: e.where(e.not_equal(y, ignore_index), y, 0), "int64")
 
 
 def _require_classes(what: str, classes: int, ignore_index: int, y: Array) -> None:
@@ -191,10 +202,9 @@ def cross_entropy(
     x, y, classes = _classes(input, y, what)
     logp = log_softmax(x, 1)
     picked, share = _pick(logp, y, weight, ignore_index, classes, what)
-    loss = ew.neg(picked * share)
+    loss = ew.neg(picked)
     if label_smoothing:
-        counted = cast(y, np.dtype(np.int64)) != ignore_index
-        counted = reshape(counted, (y.shape[0], 1, *y.shape[1:]))
+        counted = apply(_counted(ignore_index), reshape(y, (y.shape[0], 1, *y.shape[1:])))
         factors = _class_weights(weight, x, what)
         spread = ew.neg(sum(ew.where(counted, logp * factors, 0.0), 1))
         loss = loss * (1.0 - label_smoothing) + spread * (label_smoothing / classes)
