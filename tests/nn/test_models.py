@@ -5,11 +5,17 @@ import rot180.nn.functional as F
 from rot180 import nn
 from rot180.core import manual_seed, tensor
 from rot180.errors import ArgumentError, ShapeError
-from rot180.nn.models import cnn, lenet5, resnet20, vgg6
+from rot180.nn.models import cnn, lenet5, mnist3, resnet20, vgg6
 from rot180.optim import SGD
 
-FACTORIES = {"lenet5": lenet5, "cnn": cnn, "vgg6": vgg6, "resnet20": resnet20}
-SMALLEST = {"lenet5": 12, "cnn": 2, "vgg6": 8, "resnet20": 1}
+FACTORIES = {
+    "lenet5": lenet5,
+    "cnn": cnn,
+    "mnist3": mnist3,
+    "vgg6": vgg6,
+    "resnet20": resnet20,
+}
+SMALLEST = {"lenet5": 12, "cnn": 2, "mnist3": 8, "vgg6": 8, "resnet20": 1}
 
 
 @pytest.mark.parametrize("name", FACTORIES)
@@ -42,7 +48,7 @@ def test_the_smallest_images(name):
 
 def test_digits_fit_all_but_lenet5():
     x = np.zeros((1, 1, 8, 8), np.float32)
-    for factory in (cnn, vgg6, resnet20):
+    for factory in (cnn, mnist3, vgg6, resnet20):
         assert factory(input_size=8).eval()(x).shape == (1, 10)
     with pytest.raises(ShapeError, match="lenet5: second convolution"):
         lenet5(input_size=8)
@@ -53,6 +59,7 @@ def test_sizes_are_the_published_ones():
         return sum(p.size for p in model.parameters())
 
     assert count(lenet5()) == 61706
+    assert count(mnist3()) == 160 + 4640 + 18496 + 577 * 128 + 129 * 64 + 65 * 10
     # 0.27 million: He et al., 2016, table 6; the projections make up 2,752 of these.
     assert count(resnet20(3, 10, 32)) == 272474
     pairs = [(3, 32), (32, 32), (32, 64), (64, 64), (64, 128), (128, 128)]

@@ -17,7 +17,7 @@ _OPTIONS: dict[str, tuple[str, Any, str]] = {
     "--model": (
         "model.name",
         str,
-        "lenet5, cnn, vgg6, resnet20, package.module:function or file.py:function.",
+        "lenet5, cnn, mnist3, vgg6, resnet20, package.module:function or file.py:function.",
     ),
     "--epochs": ("train.epochs", click.IntRange(1), "Passes over the training images."),
     "--batch-size": ("data.batch_size", click.IntRange(1), "Images per update."),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from rot180.core import ArrayLike, Tensor
 
-__all__ = ["BasicBlock", "ResNet", "cnn", "lenet5", "resnet20", "vgg6"]
+__all__ = ["BasicBlock", "ResNet", "cnn", "lenet5", "mnist3", "resnet20", "vgg6"]
 
 InputSize: TypeAlias = int | tuple[int, int]
 
@@ -120,6 +120,51 @@ def cnn(
         ReLU(),
         Dropout(0.25),
         Linear(128, num_classes, generator=generator),
+    )
+    features = Sequential(*parts)
+    return Sequential({"features": features, "flatten": Flatten(), "classifier": classifier})
+
+
+def mnist3(
+    in_channels: int = 1,
+    num_classes: int = 10,
+    input_size: InputSize = 28,
+    *,
+    generator: np.random.Generator | None = None,
+) -> Sequential:
+    """Three convolutions of 3 × 3 with 16, 32 and 64 filters, each with ReLU and a max pool.
+
+    Then 128, 64 and the classes: what introductions train on MNIST. For images from 8 × 8.
+
+    Args:
+        in_channels: channels of the images.
+        num_classes: number of logits.
+        input_size: rows and columns of the images.
+        generator: where the first values come from; the default generator when not given.
+
+    Raises:
+        ShapeError: the images are too small; names the pool and the arithmetic.
+
+    >>> mnist3().classifier[0].in_features
+    576
+    """
+    sizes = image_size("mnist3", input_size)
+    parts: list[Module] = []
+    before = in_channels
+    for number, filters in enumerate((16, 32, 64), start=1):
+        parts += [
+            Conv2d(before, filters, 3, padding=1, generator=generator),
+            ReLU(),
+            MaxPool2d(2),
+        ]
+        before = filters
+        sizes = _halved(sizes, f"mnist3: pool {number}")
+    classifier = Sequential(
+        Linear(before * sizes[0] * sizes[1], 128, generator=generator),
+        ReLU(),
+        Linear(128, 64, generator=generator),
+        ReLU(),
+        Linear(64, num_classes, generator=generator),
     )
     features = Sequential(*parts)
     return Sequential({"features": features, "flatten": Flatten(), "classifier": classifier})

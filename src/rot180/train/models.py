@@ -22,6 +22,7 @@ __all__ = ["MODELS", "build_model"]
 MODELS: dict[str, Callable[..., Module]] = {
     "lenet5": models.lenet5,
     "cnn": models.cnn,
+    "mnist3": models.mnist3,
     "vgg6": models.vgg6,
     "resnet20": models.resnet20,
 }
