@@ -147,7 +147,7 @@ def test_every_dependent_cell_follows_a_changed_number(open_page: Open) -> None:
             words = f"{there.label} = {there.numbers.rpartition(' = ')[2]}"
             assert page.locator(at(e, there)).get_attribute("aria-label") == words
     assert page.get_attribute("#state", "data-kind") == "changed"
-    assert "3 numbers changed" in page.text_content("#state")
+    assert "Numbers changed: 3" in page.text_content("#state")
     page.click("#reset")
     assert page.get_attribute("#state", "data-kind") == "agrees"
     np.testing.assert_array_equal(numbers(page, "δ_x"), e.dx.array.ravel())
@@ -203,6 +203,15 @@ def test_keyboard_only(open_page: Open) -> None:
     assert page.evaluate(focused) == "z:1"
     assert lit(page) == {(ref.name, e.position(ref)) for ref in e.cell("z:0,1").sources}
     assert "z_01 = " in page.text_content("#live")
+
+
+def test_a_mouse_that_rests_does_not_hold_the_keyboard_up(open_page: Open) -> None:
+    e = rt.explain.conv2d(input=(3, 3), kernel=(2, 2))
+    page = open_page(e)
+    page.click(at(e, e.cell("z:0,0")))
+    page.keyboard.press("ArrowRight")
+    page.wait_for_timeout(100)
+    assert lit(page) == {(ref.name, e.position(ref)) for ref in e.cell("z:0,1").sources}
 
 
 def test_stepping_and_playing(open_page: Open) -> None:

@@ -55,7 +55,12 @@ const cellOf = (target) => {
 
 function listen() {
   const drawing = byId("drawing");
-  drawing.addEventListener("pointerover", (event) => {
+  let seen = "";
+  drawing.addEventListener("pointermove", (event) => {
+    // A drawing that moves under a mouse that rests is no pointing.
+    const place = `${event.clientX} ${event.clientY}`;
+    if (place === seen) return;
+    seen = place;
     const cell = event.pointerType === "mouse" ? cellOf(event.target) : null;
     if (document.activeElement?.id === "number" || same(cell, page.state.hover)) return;
     page.state.hover = cell;

@@ -158,7 +158,7 @@ function paintPanel(cell) {
     parts.push(
       node(
         "div",
-        { class: "equation" },
+        { class: "equation given" },
         math("math", page.writing.cell(cell), between("=", true)),
         input,
       ),

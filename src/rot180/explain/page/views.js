@@ -124,9 +124,11 @@ function gatherView(of) {
       ],
     ),
   );
+  const columns = [gather.shape, weight ? gather.taps : [], page.data.arrays[of].shape];
+  const wide = columns.reduce((sum, shape) => sum + (shape.at(-1) ?? 0), 0);
   return node(
     "div",
-    { class: "row" },
+    { class: wide > 14 ? "row dense" : "row" },
     node("div", {}, parts),
     node("div", { class: "pair" }, sign("="), arrayCard(of)),
   );

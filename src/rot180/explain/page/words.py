@@ -83,8 +83,8 @@ _WORDS: dict[str, tuple[str, str]] = {
         "有 {count} 个格子与引擎不相等。",
     ),
     "changed": (
-        "{given} numbers changed; {count} cells follow.",
-        "改动了 {given} 个数，{count} 个格子随之变化。",
+        "Numbers changed: {given}; cells that follow: {count}.",
+        "改动的数：{given}；随之变化的格子：{count}。",
     ),
     "handed out": ("handed out", "分发"),
     "too large": ("Too large to draw here; look at another view.", "太大，画不下；请看别的视图。"),
