@@ -27,7 +27,7 @@ from rot180.jit.exponential import (
 from rot180.jit.powers import power
 from rot180.jit.special import erf, floor, sign, turns
 
-__all__ = ["FUNCTIONS"]
+__all__ = ["FUNCTIONS", "both"]
 
 FUNCTIONS: dict[str, Callable[..., Value]] = {
     "exp": exp,
