@@ -196,7 +196,7 @@ def _discriminating(operation: str) -> DiscriminatingShape:
         confused: set[frozenset[str]] = set()
         hidden: set[str] = set()
         count = 0
-        if best is not None and len(_unchanged(family, case)) >= best[0]:
+        if best is not None and _missed_at_least(family, case) >= best[0]:
             continue
         for gradient, _ in family.gradients:
             candidates = [(m,) for m in family.mistakes_of(gradient) if applies(m, case)]
@@ -220,18 +220,21 @@ def _discriminating(operation: str) -> DiscriminatingShape:
     return best[1]
 
 
-def _unchanged(family: Family, case: Case) -> set[str]:
-    """Mistakes that do not show, from the integers alone: the reading stays the same."""
+def _missed_at_least(family: Family, case: Case) -> int:
+    """What is missed by the integers alone: readings that stay the same, factors that are equal."""
+    known = [m for m in family.mistakes if applies(m, case)]
+    values = [(m.gradient, m.factor(case)) for m in known if m.factor is not None]
+    equal = sum(a == b for a, b in itertools.combinations(values, 2))
     if case.reading is None:
-        return set()
+        return equal
     right = case.relation
-    return {
-        m.name
-        for m in family.mistakes
+    same = [
+        m
+        for m in known
         if m.changes is not None
-        and applies(m, case)
         and all(right.changed(**change) == right for change in m.changes(case))
-    }
+    ]
+    return equal + len(same)
 
 
 def applies(mistake: Mistake, case: Case) -> bool:

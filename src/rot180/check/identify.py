@@ -162,14 +162,25 @@ class _Search:
         planes, known = self._planes(p)
         cells = self._cells(known)
         scale = float(np.abs(planes).sum(tuple(range(self.rank))).max(initial=0)) or 1.0
-        flips = itertools.product((False, True), repeat=self.rank)
-        for flip in flips:
+        # The same stride and dilation along all axes first: other windows are rare, and many.
+        plain = list(itertools.product(*axes))
+        alike = [o for o in plain if len({(stride, gaps) for stride, gaps, _ in o}) == 1]
+        found = list(self._fitting(p, alike, planes, known, cells, scale))
+        rest = [o for o in plain if len({(stride, gaps) for stride, gaps, _ in o}) > 1]
+        yield from found or self._fitting(p, rest, planes, known, cells, scale)
+
+    def _fitting(
+        self, p: _Plain, choices: list[tuple[Option, ...]], planes: Array, known: Array,
+        cells: list[Array], scale: float,
+    ) -> Iterator[Convention]:  # fmt: skip
+        backward = p.dx is not None
+        for flip in itertools.product((False, True), repeat=self.rank):
             where = tuple(i for i, turned in enumerate(flip) if turned)
             turned = np.flip(planes, where)
-            for options in itertools.product(*axes):
+            for options in choices:
                 self.tried += 1
-                rest = self._rest(turned, known, cells, options, p.dx is not None)
-                off = np.abs(rest - (0 if p.dx is not None else rest.mean()))
+                rest = self._rest(turned, known, cells, options, backward)
+                off = np.abs(rest - (0 if backward else rest.mean()))
                 if float(off.max()) <= 1e4 * self.epsilon * scale:
                     yield from self._confirmed(p, where, options)
 

@@ -144,7 +144,7 @@ _RICH = tuple(
     for groups in (1, 2)
     for axes in (
         ((3, 2, 4, 1), (4, 2, 1, 3)), ((3, 2, 1, 4), (4, 2, 4, 2)), ((3, 2, 4, 2), (4, 2, 1, 4)),
-        ((4, 2, 4, 2), (3, 2, 4, 1)), ((6, 3, 3, 5), (4, 2, 4, 1)),
+        ((4, 2, 4, 2), (3, 2, 4, 1)), ((6, 3, 3, 5), (4, 2, 4, 1)), ((6, 3, 6, 8), (4, 2, 4, 1)),
     )
 )  # fmt: skip
 
@@ -162,7 +162,7 @@ def _trials(operation: str) -> Iterator[Trial]:
             "stride": stride, "padding": tuple(zip(before, after, strict=True)),
             "dilation": dilation, "groups": groups,
         }  # fmt: skip
-        for batch, outputs in ((2, 2), (3, 2), (3, 3), (3, 4)):
+        for batch, outputs in ((2, 2), (3, 2), (3, 3), (3, 4), (3, 5)):
             for rest in range(max(stride)):
                 rests = tuple(min(rest, s - 1) for s in stride)
                 sizes = tuple(
