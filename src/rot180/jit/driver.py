@@ -31,7 +31,7 @@ from llvmlite import ir
 
 from rot180.jit.target import Target
 
-__all__ = ["CALL", "NAME", "driver_module", "give_way"]
+__all__ = ["CALL", "NAME", "driver_module", "give_way", "linger_module"]
 
 NAME = "rot180_drive"
 CALL = np.dtype(
@@ -47,6 +47,10 @@ POINTER = ir.PointerType()
 KERNEL = ir.FunctionType(ir.VoidType(), [POINTER, I64, I64, I64])
 _PATIENCE = 1 << 14
 """How often a waiting thread looks before it gives its processor away."""
+
+
+_SHORT_PATIENCE = 1 << 8
+"""The same for a thread that only looks whether there is more to do."""
 
 
 def driver_module(target: Target, name: str = NAME) -> ir.Module:
@@ -94,6 +98,36 @@ def driver_module(target: Target, name: str = NAME) -> ir.Module:
     return module
 
 
+def linger_module(target: Target, name: str) -> ir.Module:
+    """The function `linger(counter, goal, looks, give_way)`: look until a counter is at a goal.
+
+    A thread that has done its part of a step looks for the next one for a moment before it parks:
+    waking it up again takes as long as a small step.
+    """
+    module = ir.Module(name)
+    system = ir.FunctionType(ir.VoidType(), [])
+    kind = ir.FunctionType(ir.VoidType(), [POINTER, I64, I64, system.as_pointer()])
+    function = ir.Function(module, kind, name)
+    counter, goal, looks, yielding = function.args
+    b = ir.IRBuilder(function.append_basic_block("entry"))
+    before, spin = b.block, b.append_basic_block("spin")
+    done = b.append_basic_block("done")
+    b.branch(spin)
+    b.position_at_end(spin)
+    left = b.phi(I64)
+    left.add_incoming(looks, before)
+    _pause(b, target)
+    fewer = b.sub(left, I64(1))
+    with b.if_then(b.icmp_signed("==", b.and_(fewer, I64(_SHORT_PATIENCE - 1)), I64(0))):
+        b.call(yielding, [])
+    left.add_incoming(fewer, b.block)
+    reached = b.icmp_signed(">=", b.load_atomic(counter, "acquire", 8, typ=I64), goal)
+    b.cbranch(b.or_(reached, b.icmp_signed("<=", fewer, I64(0))), done, spin)
+    b.position_at_end(done)
+    b.ret_void()
+    return module
+
+
 def _place(b: ir.IRBuilder, row: Any, field: str) -> Any:
     assert CALL.names is not None
     return b.gep(row, [I64(CALL.names.index(field))], source_etype=I64)
@@ -137,10 +171,7 @@ def _wait(b: ir.IRBuilder, target: Target, goal: Any, arrivals: Any, yielding: A
     b.position_at_end(spin)
     looks = b.phi(I64)
     looks.add_incoming(I64(0), before)
-    if target.name == "neon":
-        _intrinsic(b, "llvm.aarch64.hint", ir.Constant(ir.IntType(32), 1))
-    else:
-        _intrinsic(b, "llvm.x86.sse2.pause")
+    _pause(b, target)
     more = b.add(looks, I64(1))
     impatient = b.icmp_signed("==", b.and_(more, I64(_PATIENCE - 1)), I64(0))
     with b.if_then(impatient):
@@ -149,6 +180,14 @@ def _wait(b: ir.IRBuilder, target: Target, goal: Any, arrivals: Any, yielding: A
     arrived = b.load_atomic(arrivals, "acquire", 8, typ=I64)
     b.cbranch(b.icmp_signed(">=", arrived, goal), after, spin)
     b.position_at_end(after)
+
+
+def _pause(b: ir.IRBuilder, target: Target) -> None:
+    """Tell the processor that this loop waits."""
+    if target.name == "neon":
+        _intrinsic(b, "llvm.aarch64.hint", ir.Constant(ir.IntType(32), 1))
+    else:
+        _intrinsic(b, "llvm.x86.sse2.pause")
 
 
 def _intrinsic(b: ir.IRBuilder, name: str, *arguments: Any) -> None:

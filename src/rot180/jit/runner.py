@@ -24,6 +24,9 @@ from rot180.jit.threads import run_together
 
 __all__ = ["Runner", "disk_cache"]
 
+LOOKS = 1 << 13
+"""How often a thread looks for the next step before it parks: a fraction of a millisecond."""
+
 
 @functools.cache
 def disk_cache() -> Cache:
@@ -60,6 +63,15 @@ class _Library:
         address = self.address(name, lambda name: driver.driver_module(self.target, name))
         words = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
         return ctypes.CFUNCTYPE(None, *words, ctypes.c_void_p, ctypes.c_void_p)(address)
+
+
+    def linger(self) -> Any:
+        """The driver's way of waiting for the next step, as a callable of (counter, goal)."""
+        name = f"rot180_linger_{code_version()}_{self.target.name}"
+        address = self.address(name, lambda name: driver.linger_module(self.target, name))
+        words = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
+        function, give_way = ctypes.CFUNCTYPE(None, *words)(address), driver.give_way()
+        return lambda counter, goal: function(counter, goal, LOOKS, give_way)
 
 
 library = functools.cache(_Library)
@@ -101,6 +113,7 @@ class Runner:
             calls[at] = (address, table.ctypes.data, row.parts, row.barrier, row.span, 0, 0)
         self._calls = calls
         self._driver = self._library.driver()
+        self._linger = self._library.linger()
         self._arrivals = aligned(ALIGNMENT)
         self._give_way = driver.give_way()
         self.outputs: dict[str, Array] = {}
@@ -169,5 +182,5 @@ class Runner:
                 self._arrivals.ctypes.data, self._give_way,
             )  # fmt: skip
 
-        run_together(work, parts)
+        run_together(work, parts, self._linger)
         return self.outputs

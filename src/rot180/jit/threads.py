@@ -12,12 +12,17 @@ import os
 import threading
 from collections.abc import Callable
 
+import numpy as np
+
 from rot180.errors import ArgumentError
 
 __all__ = ["get_num_threads", "run_together", "set_num_threads"]
 
 Work = Callable[[int, int], None]
 """Called as work(part, parts) by each thread."""
+
+Linger = Callable[[int, int], None]
+"""Called as linger(address, goal): wait for a moment for the counter at an address to get there."""
 
 
 class _Crew:
@@ -27,15 +32,18 @@ class _Crew:
         self.process = os.getpid()
         self.busy = threading.Lock()
         self._members: list[_Member] = []
+        self._runs = np.zeros(1, np.int64)
 
-    def run(self, work: Work, parts: int) -> None:
+    def run(self, work: Work, parts: int, linger: Linger | None) -> None:
         """Do all parts, and return when all are done, also when Ctrl-C arrives meanwhile."""
         with self.busy:
             while len(self._members) < parts - 1:
                 self._members.append(_Member(len(self._members) + 1))
             helpers = self._members[: parts - 1]
+            following = int(self._runs[0]) + 2
             for member in helpers:
-                member.start(work, parts)
+                member.start(work, parts, linger, (self._runs.ctypes.data, following))
+            self._runs += 1
             try:
                 work(0, parts)
             finally:
@@ -59,24 +67,32 @@ class _Crew:
 
 
 class _Member:
-    """One parked thread."""
+    """One parked thread. Both locks are held from the start: who releases one lets the other go on."""
 
     def __init__(self, part: int) -> None:
         self.part = part
         self.error: BaseException | None = None
-        self.done = threading.Semaphore(0)
-        self._go = threading.Semaphore(0)
+        self.done, self._go = threading.Lock(), threading.Lock()
+        self.done.acquire()
+        self._go.acquire()
         self._work: Work | None = None
         self._parts = 1
+        self._linger: Linger | None = None
+        self._next = (0, 0)
         threading.Thread(target=self._live, name=f"rot180-{part}", daemon=True).start()
 
-    def start(self, work: Work, parts: int) -> None:
-        """Wake the thread up."""
+    def start(
+        self, work: Work, parts: int, linger: Linger | None, following: tuple[int, int]
+    ) -> None:
+        """Wake the thread up; afterwards it lingers until the counter shows the following run."""
         self._work, self._parts, self.error = work, parts, None
+        self._linger, self._next = linger, following
         self._go.release()
 
     def _live(self) -> None:
         while True:
+            if self._linger is not None:
+                self._linger(*self._next)
             self._go.acquire()
             try:
                 assert self._work is not None
@@ -122,12 +138,18 @@ def get_num_threads() -> int:
     return _threads or _processors()
 
 
-def run_together(work: Work, parts: int) -> None:
-    """Call `work(part, parts)` once for each part, all at the same time."""
+def run_together(work: Work, parts: int, linger: Linger | None = None) -> None:
+    """Call `work(part, parts)` once for each part, all at the same time.
+
+    Args:
+        work: what to do.
+        parts: how many.
+        linger: how a thread waits, before it parks, for a run that may follow at once.
+    """
     global _crew
     if parts == 1:
         work(0, 1)
         return
     if _crew.process != os.getpid():  # a child after a fork has none of its parent's threads
         _crew = _Crew()
-    _crew.run(work, parts)
+    _crew.run(work, parts, linger)

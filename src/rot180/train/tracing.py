@@ -7,6 +7,7 @@ the optimiser's, are values of the program that it reads where they live and wri
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from rot180.core import Program, Tensor, Tracer, enable_grad, gradients, no_grad
@@ -53,10 +54,12 @@ def _guard(tracer: Tracer, model: Module, loss: Any) -> None:
         for name, value in vars(module).items()
         if isinstance(value, Tensor | Module)
     ]
-    tensors = [t for there, name in places if isinstance(t := there[name], Tensor)]
-    tracer.guard(lambda: [id(there.get(name)) for there, name in places])
-    tracer.guard(lambda: [module.training for module in modules])
-    tracer.guard(lambda: [(t.requires_grad, t.data.dtype) for t in tensors])
+    tensors = [t for place, name in places if isinstance(t := place[name], Tensor)]
+    # asked before every step: loops of the interpreter's own
+    there, names = [place for place, _ in places], [name for _, name in places]
+    tracer.guard(lambda: list(map(id, map(dict.get, there, names))))
+    tracer.guard(lambda: list(map(attrgetter("training"), modules)))
+    tracer.guard(lambda: list(map(attrgetter("requires_grad", "data.dtype"), tensors)))
 
 
 def _single(output: Any, what: str) -> Tensor:
@@ -129,9 +132,10 @@ def trace_step(
         clip_grad_value: the largest cell of the gradients, bounded before the norm.
 
     Returns:
-        A program with the inputs "x" and "y" and the outputs "loss" and "output" (and "grad_norm",
-        the norm before it is bounded, with `clip_grad_norm`), which writes the parameters, the
-        running statistics and the state of the optimiser.
+        A program with the inputs "x" and "y" and the outputs "loss", "output" and, for each
+        parameter that moves, "gradient NAME" before any bound (and "grad_norm", the norm before it
+        is bounded, with `clip_grad_norm`), which writes the parameters, the running statistics and
+        the state of the optimiser.
 
     Raises:
         TraceError: the model or the loss looks at values; names the line.
@@ -148,6 +152,9 @@ def trace_step(
         moved = [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
         pairs = zip(moved, gradients([value], moved), strict=True)
         found = {p: g for p, g in pairs if g is not None}
+        held = [p for group in optimizer.param_groups for p in group["params"]]
+        called = dict(zip(held, names, strict=True))
+        outputs |= {f"gradient {called[p]}": g for p, g in found.items()}
         tracer.phase = "update"
         with no_grad():
             if clip_grad_value is not None:
