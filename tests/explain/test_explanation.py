@@ -110,6 +110,14 @@ def test_a_function_of_ones_own() -> None:
     assert "δ_a1_" in e.dx[1, 1].equation
 
 
+def test_inner_values_do_not_take_the_letter_of_an_argument() -> None:
+    """Otherwise cell 1 of the gradient of a, δ_a1, would read like the gradient of an inner a1."""
+    e: Explanation = rt.explain(lambda a, b: F.exp(a) * F.exp(a + b), np.ones(2), np.ones(2))  # type: ignore[operator]
+    assert "a1" not in e.values
+    assert "u1" in e.values
+    assert e.agrees
+
+
 def test_ties_are_shared_as_declared() -> None:
     flat = np.ones((2, 2))
     first = rt.explain.max_pool2d(flat, 2)

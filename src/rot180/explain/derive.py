@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from rot180.core import Form, Give, Kind, Map, Select, Sum, Take
+from rot180.errors import ArgumentError
 from rot180.explain.choices import candidates, chosen, givers
 from rot180.explain.formula import Formula, Ref, Term, compose, number, product, scaled
 from rot180.explain.tape import Step, Tape, Value, is_alias, is_reduction
@@ -55,7 +56,11 @@ def _as_python(x: Any) -> float:
 @functools.singledispatch
 def local_formula(kind: Kind, step: Step, cell: Cell) -> Formula:
     """The cell of a step's output as a formula of the cells it reads."""
-    raise NotImplementedError(type(kind).__name__)
+    raise ArgumentError(
+        f"explain: {step.name} is no operation that cells are read out of",
+        expected="a form, a map or a select",
+        got=type(kind).__name__,
+    )
 
 
 @local_formula.register

@@ -109,7 +109,8 @@ class Explanation:
             self._add(f"δ_{source.name}", delta, "gradient", spatial, source)
 
     def _next(self, letter: str) -> str:
-        """The first of a1, a2, ... that is no name yet."""
+        """The first of a1, a2, ... that is no name yet; another letter where an argument has it."""
+        letter = next(c for c in (letter, "u", "v", "q") if c not in self.values)
         numbers = range(1, len(self.values) + 2)
         return next(f"{letter}{n}" for n in numbers if f"{letter}{n}" not in self.values)
 

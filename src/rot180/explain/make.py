@@ -37,7 +37,7 @@ def explain(
     """Explain what a function of rot180's operations computes on some arrays, and its gradients.
 
     The function is run once, forward and backward; every operation that it uses is recorded with
-    its declaration, from which all formulas are read.
+    its declaration, from which all formulas are read. A module is run in the mode it is in.
 
     Args:
         function: an operation, a module, or a function of your own on tensors.
