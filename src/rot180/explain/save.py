@@ -67,17 +67,27 @@ def write_whole(target: Path, write: Callable[[Path], object]) -> None:
     Args:
         target: the file.
         write: writes the file it is given, which has the target's suffix.
+
+    Raises:
+        ArgumentError: no such folder, or one that cannot be written into.
     """
     if not target.parent.is_dir():
         raise ArgumentError(f"explain: no folder {str(target.parent)!r} to write into")
-    handle, name = tempfile.mkstemp(
-        prefix=f".{target.stem}-", suffix=target.suffix, dir=target.parent
-    )
-    os.close(handle)
-    part = Path(name)
+    part: Path | None = None
     try:
+        handle, name = tempfile.mkstemp(
+            prefix=f".{target.stem}-", suffix=target.suffix, dir=target.parent
+        )
+        os.close(handle)
+        part = Path(name)
         write(part)
         part.chmod(0o644)
         part.replace(target)
+    except OSError as error:
+        raise ArgumentError(
+            f"explain: {str(target)!r} cannot be written",
+            got=(error.strerror or str(error)).lower(),
+        ) from error
     finally:
-        part.unlink(missing_ok=True)
+        if part is not None:
+            part.unlink(missing_ok=True)
