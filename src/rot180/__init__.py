@@ -5,7 +5,7 @@ The everyday names; everything else is in its floor: `rot180.nn`, `rot180.optim`
 """
 
 import importlib
-from types import ModuleType
+from typing import Any
 
 from rot180._version import __version__
 from rot180.core import (
@@ -71,6 +71,7 @@ __all__ = [
     "cat",
     "check",
     "clip",
+    "compile",
     "concatenate",
     "core",
     "cos",
@@ -83,6 +84,7 @@ __all__ = [
     "explain",
     "flip",
     "function",
+    "get_num_threads",
     "grad",
     "hessian",
     "interop",
@@ -102,6 +104,7 @@ __all__ = [
     "optim",
     "reshape",
     "set_grad_enabled",
+    "set_num_threads",
     "sigmoid",
     "sin",
     "softmax",
@@ -119,10 +122,13 @@ __all__ = [
 ]
 
 _FLOORS = ("check", "data", "explain", "interop", "nn", "optim", "train")
+_LATER = {"compile": "train", "get_num_threads": "jit", "set_num_threads": "jit"}
 
 
-def __getattr__(name: str) -> ModuleType:
+def __getattr__(name: str) -> Any:
     """Floors that an import of the root does not need are imported when they are first named."""
     if name in _FLOORS:
         return importlib.import_module(f"rot180.{name}")
+    if name in _LATER:
+        return getattr(importlib.import_module(f"rot180.{_LATER[name]}"), name)
     raise AttributeError(f"module 'rot180' has no attribute {name!r}")

@@ -14,9 +14,12 @@ _NOT_THE_USERS = (
 )
 
 
-def users_line() -> str:
-    """File and line of the user's call that is running; "" where none of the callers is theirs."""
-    for frame in reversed(traceback.extract_stack()):
+def users_line(error: BaseException | None = None) -> str:
+    """File and line of the user's call that is running, or that an error came from; "" for none."""
+    frames = (
+        traceback.extract_stack() if error is None else traceback.extract_tb(error.__traceback__)
+    )
+    for frame in reversed(frames):
         if not frame.filename.startswith(_NOT_THE_USERS):
             return f"{frame.filename}, line {frame.lineno}: {frame.line or '?'}"
     return ""

@@ -4,12 +4,21 @@ It promises: the same results as eager within stated tolerances, no allocation i
 bits for the same number of threads. `emit` writes loop nests, each kernel family is one file with
 its nest in the docstring, `plan` chooses and places, `step` runs. Operations, modules, optimisers
 and training do not belong here: it knows the kinds and the traced program only.
+
+Importing this floor costs nothing and needs no llvmlite: what compiles is imported when named.
 """
 
-from rot180.jit.plan import Plan, make_plan
-from rot180.jit.runner import Runner, disk_cache
-from rot180.jit.target import Target, host
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from rot180.jit.threads import get_num_threads, set_num_threads
+
+if TYPE_CHECKING:
+    from rot180.jit.plan import Plan, make_plan
+    from rot180.jit.runner import Runner, disk_cache
+    from rot180.jit.target import Target, host
 
 __all__ = [
     "Plan",
@@ -21,3 +30,18 @@ __all__ = [
     "make_plan",
     "set_num_threads",
 ]
+
+_PLACES = {
+    "Plan": "plan",
+    "Runner": "runner",
+    "Target": "target",
+    "disk_cache": "runner",
+    "host": "target",
+    "make_plan": "plan",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PLACES:
+        return getattr(importlib.import_module(f"rot180.jit.{_PLACES[name]}"), name)
+    raise AttributeError(f"module 'rot180.jit' has no attribute {name!r}")

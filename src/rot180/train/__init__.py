@@ -26,6 +26,7 @@ from rot180.train.recipes import RECIPES, merge, parse_setting, recipe
 from rot180.train.report import write_report
 from rot180.train.run import RunFolder, next_run_path, read_toml, strict_json
 from rot180.train.settings import History, Settings
+from rot180.train.step import compile
 
 __all__ = [
     "MODELS",
@@ -46,6 +47,7 @@ __all__ = [
     "TrainingInterrupted",
     "accuracy",
     "build_model",
+    "compile",
     "evaluate",
     "evaluate_run",
     "fit",

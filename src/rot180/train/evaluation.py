@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 
-from rot180.core import Tensor, no_grad, tensor
 from rot180.errors import DataError
 from rot180.ops import cross_entropy
 from rot180.train.metrics import TopK
+from rot180.train.step import Eager, compile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
+    from rot180.core import Tensor
     from rot180.nn import Module
+    from rot180.train.step import Step
 
     Loss: TypeAlias = Callable[[Tensor, Any], Tensor]
 
-__all__ = ["Batches", "Tally", "as_input", "evaluate", "judge", "predict", "probabilities"]
+__all__ = ["Batches", "Tally", "evaluate", "judge", "measure", "predict", "probabilities"]
 
 
 class Batches(Protocol):
@@ -69,23 +72,13 @@ class Tally:
             self._top[k].correct, self._top[k].count = correct, count
 
 
-def as_input(x: Any, model: Module) -> Tensor:
-    """A batch as a tensor; floats take the type of the model's parameters."""
-    if isinstance(x, Tensor):
-        return x
-    values = np.asarray(x)
-    first = next(iter(model.parameters()), None)
-    if first is not None and values.dtype.kind == "f" and values.dtype != first.dtype:
-        values = values.astype(first.dtype)
-    return tensor(values)
-
-
 def evaluate(
     model: Module,
     batches: Batches,
     *,
     loss: Loss = cross_entropy,
     limit_batches: int | None = None,
+    eager: bool = False,
 ) -> dict[str, float]:
     """The model's numbers on data, in evaluation mode and without a graph.
 
@@ -94,29 +87,38 @@ def evaluate(
         batches: a `DataLoader`, or anything that gives (x, y) and has a length.
         loss: (output, y) to a scalar, the mean over the batch.
         limit_batches: look at so many only.
+        eager: run operation by operation instead of compiled.
 
     Returns:
         "loss", and for a classifier "accuracy" and (above five classes) "top5_accuracy".
 
     Raises:
         DataError: there is no batch.
+        TraceError: the model cannot be compiled; names the line.
     """
+    return measure(_step(model, loss, eager), batches, limit_batches)
+
+
+def measure(step: Step, batches: Batches, limit_batches: int | None = None) -> dict[str, float]:
+    """`evaluate` by a step that there is already."""
     tally = Tally()
-    for output, y in _outputs(model, batches, limit_batches):
-        tally.update(float(loss(output, y).item()), output.numpy(), y)
+    for x, y in _limited(batches, limit_batches):
+        tally.update(step.evaluate(x, y), step.output, y)
     numbers = tally.compute()
     if not numbers:
         raise DataError("evaluate: there is no batch", got="an empty data set")
     return numbers
 
 
-def judge(model: Module, batches: Batches) -> tuple[dict[str, float], NDArray[Any], NDArray[Any]]:
+def judge(
+    model: Module, batches: Batches, *, eager: bool = False
+) -> tuple[dict[str, float], NDArray[Any], NDArray[Any]]:
     """`evaluate` and `predict` of a classifier in one pass: its numbers, outputs and labels."""
-    tally = Tally()
+    tally, step = Tally(), _step(model, cross_entropy, eager)
     outputs, labels = [], []
-    for output, y in _outputs(model, batches, None):
-        tally.update(float(cross_entropy(output, y).item()), output.numpy(), y)
-        outputs.append(output.numpy().copy())
+    for x, y in batches:
+        tally.update(step.evaluate(x, y), step.output, y)
+        outputs.append(step.output.copy())
         labels.append(np.asarray(y))
     if not outputs:
         raise DataError("evaluate: there is no batch", got="an empty data set")
@@ -124,7 +126,7 @@ def judge(model: Module, batches: Batches) -> tuple[dict[str, float], NDArray[An
 
 
 def predict(
-    model: Module, batches: Batches, *, limit_batches: int | None = None
+    model: Module, batches: Batches, *, limit_batches: int | None = None, eager: bool = False
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """The model's outputs for all batches, and the labels that came with them.
 
@@ -132,16 +134,19 @@ def predict(
         model: left in the mode it was in.
         batches: a `DataLoader`, or anything that gives (x, y) and has a length.
         limit_batches: look at so many only.
+        eager: run operation by operation instead of compiled.
 
     Returns:
         (outputs (N, ...), labels (N,)), in the order of the batches.
 
     Raises:
         DataError: there is no batch.
+        TraceError: the model cannot be compiled; names the line.
     """
+    step = _step(model, None, eager)
     outputs, labels = [], []
-    for output, y in _outputs(model, batches, limit_batches):
-        outputs.append(output.numpy().copy())
+    for x, y in _limited(batches, limit_batches):
+        outputs.append(step.predict(x))
         labels.append(np.asarray(y))
     if not outputs:
         raise DataError("predict: there is no batch", got="an empty data set")
@@ -158,17 +163,11 @@ def probabilities(scores: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
 
 
-def _outputs(
-    model: Module, batches: Batches, limit: int | None
-) -> Iterator[tuple[Tensor, NDArray[Any]]]:
-    was_training = model.training
-    model.eval()
-    try:
-        for number, (x, y) in enumerate(batches):
-            if limit is not None and number >= limit:
-                break
-            with no_grad():
-                output = model(as_input(x, model))
-            yield output, y
-    finally:
-        model.train(was_training)
+def _step(model: Module, loss: Loss | None, eager: bool) -> Step:
+    step: Step = Eager(model, loss, None) if eager else compile(model, loss)
+    return step
+
+
+def _limited(batches: Batches, limit: int | None) -> Iterator[tuple[Any, Any]]:
+    """All batches, or the first so many (none is asked for beyond them)."""
+    return iter(batches) if limit is None else islice(batches, limit)

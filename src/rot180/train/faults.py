@@ -9,7 +9,7 @@ import numpy as np
 
 from rot180.core import detect_anomaly
 from rot180.errors import MissingExtraError, NumericsError, Rot180Error
-from rot180.train.evaluation import as_input
+from rot180.train.modes import as_input
 
 if TYPE_CHECKING:
     from rot180.nn import Module

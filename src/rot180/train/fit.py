@@ -75,7 +75,10 @@ def fit(
             log_grad_norms (per parameter, in metrics.jsonl); detect_anomaly (name the operation
             of the first NaN, slower); checkpoint_every (updates, or a time such as "30s", beside
             every epoch); keep ("last" or "best": which weights model.safetensors holds);
-            schedule_interval ("batch" or "epoch", when None what suits the schedule).
+            schedule_interval ("batch" or "epoch", when None what suits the schedule); eager
+            (run every step operation by operation; otherwise it is compiled, except for what a
+            compiled step cannot do, which is said: accumulate_grad_batches above 1,
+            detect_anomaly, an optimiser with a step of its own).
 
     Returns:
         The numbers of every epoch.
@@ -84,6 +87,7 @@ def fit(
         NumericsError: the loss or the weights are no longer finite; says which batch and operation.
         ArgumentError: an argument outside its values.
         ShapeError: images that do not fit the model, with the arithmetic.
+        TraceError: a model that cannot be compiled, since it looks at values; names the line.
         DataError: labels out of range, nothing to train on, a run folder that cannot be written.
         TrainingInterrupted: Ctrl-C with a run folder, after everything was saved.
 

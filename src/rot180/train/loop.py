@@ -11,17 +11,16 @@ import numpy as np
 
 from rot180.core import detect_anomaly, generator_state, set_generator_state
 from rot180.errors import ArgumentError, DataError, Rot180Error
-from rot180.optim import clip_grad_norm_, clip_grad_value_
-from rot180.train.evaluation import Tally, as_input, evaluate
+from rot180.train.evaluation import Tally, measure
 from rot180.train.faults import explain_non_finite, located, require_finite
 from rot180.train.interrupt import InterruptGuard, TrainingInterrupted
 from rot180.train.resume import restore_state, save_state
 from rot180.train.settings import History
+from rot180.train.step import Eager, choose
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
-    from rot180.core import Tensor
     from rot180.nn import Module
     from rot180.train.callbacks import Callback
     from rot180.train.evaluation import Batches, Loss
@@ -65,6 +64,7 @@ class Loop:
         self.history = History()
         self.tally = Tally()
         self.grad_norm: float | None = None
+        self._make, self._why_eager = choose(model, loss, optimizer, settings)
         self._saved_at = time.monotonic()
         self._saved_step = 0
         self._fixed: list[Any] | None = None
@@ -86,6 +86,8 @@ class Loop:
         # what overflows is noticed and told by us, once and with its place
         silence = np.errstate(over="ignore", invalid="ignore", divide="ignore")
         with contextlib.closing(self.reporter), guard, silence:
+            if self._why_eager:
+                self.reporter.note(f"not compiled, for {self._why_eager}")
             for callback in self.callbacks:
                 callback.on_train_start(self)
             while self.epoch < self.epochs and not self.history.stopped:
@@ -128,7 +130,7 @@ class Loop:
         if self.val is not None:
             limit = 1 if self.settings.fast_dev_run else self.settings.limit_val_batches
             count = self._count(self.val, limit)
-            found = evaluate(self.model, self.val, loss=self.loss, limit_batches=count)
+            found = measure(self._make, self.val, count)
             numbers |= {f"val_{key}": value for key, value in found.items()}
         if self.grad_norm is not None:
             numbers["grad_norm"] = self.grad_norm
@@ -188,18 +190,17 @@ class Loop:
         watch = detect_anomaly() if self.settings.detect_anomaly else contextlib.nullcontext()
         try:
             with watch:
-                output = self.model(as_input(x, self.model))
-                loss: Tensor = self.loss(output, y)
-                self.batch_loss = float(loss.item())
-                if not math.isfinite(self.batch_loss):
-                    set_generator_state(before)
-                    raise explain_non_finite(self.model, self.loss, x, y, where, self._rate())
-                if self.batch % every == 0:
-                    self.optimizer.zero_grad()
-                (loss if group == 1 else loss / group).backward()
+                if isinstance(self._make, Eager):
+                    anew = self.batch % every == 0
+                    self.batch_loss = self._make.backward(x, y, anew=anew, share=group)
+                else:
+                    self.batch_loss = self._make(x, y)
+            if not math.isfinite(self.batch_loss):
+                set_generator_state(before)
+                raise explain_non_finite(self.model, self.loss, x, y, where, self._rate())
         except Rot180Error as error:
             raise located(error, where) from error
-        self.tally.update(self.batch_loss, output.numpy(), y)
+        self.tally.update(self.batch_loss, self._make.output, y)
         self.batch += 1
         if self._at_update():
             self._update()
@@ -208,16 +209,11 @@ class Loop:
             callback.on_batch_end(self)
 
     def _update(self) -> None:
-        settings = self.settings
-        log = (self.step + 1) % settings.log_every_n_steps == 0 or self.step == 0
-        norms = self._norms() if log and settings.log_grad_norms else None
-        parameters = list(self.model.parameters())
-        if settings.clip_grad_value is not None:
-            clip_grad_value_(parameters, settings.clip_grad_value)
-        if settings.clip_grad_norm is not None:
-            clip_grad_norm_(parameters, settings.clip_grad_norm)
+        log = (self.step + 1) % self.settings.log_every_n_steps == 0 or self.step == 0
+        norms = self._norms() if log and self.settings.log_grad_norms else None
         self.rate = self._rate()
-        self.optimizer.step()
+        if isinstance(self._make, Eager):
+            self._make.update()
         self.step += 1
         if self._interval() == "batch":
             self._advance_schedule()
@@ -231,9 +227,8 @@ class Loop:
 
     def _norms(self) -> dict[str, float]:
         return {
-            name: float(np.sqrt(np.sum(np.square(parameter.grad.numpy(), dtype=np.float64))))
-            for name, parameter in self.model.named_parameters()
-            if parameter.grad is not None
+            name: float(np.sqrt(np.sum(np.square(gradient, dtype=np.float64))))
+            for name, gradient in self._make.gradients().items()
         }
 
     def _rate(self) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 from rot180.core import generator_state, set_generator_state
 from rot180.errors import ArgumentError
 from rot180.ops import cross_entropy
-from rot180.train.evaluation import as_input
+from rot180.train.modes import as_input
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -34,6 +34,7 @@ class Settings:
     checkpoint_every: int | str | None = None
     keep: str = "last"
     schedule_interval: str | None = None
+    eager: bool = False
 
     def __post_init__(self) -> None:
         for name in ("epochs", "accumulate_grad_batches", "log_every_n_steps"):
