@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["ALIGNMENT", "Life", "place", "peak"]
+__all__ = ["ALIGNMENT", "Life", "peak", "place", "place_apart"]
 
 ALIGNMENT = 64
 """Buffers begin at a cache line; the slack behind each lets a vector read over its end."""
@@ -58,6 +58,35 @@ def place(lives: Mapping[object, Life]) -> tuple[dict[object, int], int]:
         offsets[name] = offset
         placed.append((offset, offset + size, life))
     return offsets, max((end for _, end, _ in placed), default=0)
+
+
+def place_apart(
+    lives: Mapping[object, Life], kinds: Mapping[object, object]
+) -> tuple[dict[object, int], int]:
+    """As `place`, but buffers of a kind share memory with their own kind only.
+
+    Args:
+        lives: as in `place`.
+        kinds: for some of the buffers what they are; equal kinds have equal sizes.
+    """
+    slots: list[tuple[object, int, list[object]]] = []  # (kind, last call, names)
+    for name in sorted(kinds, key=lambda name: lives[name].first):
+        life = lives[name]
+        free = (i for i, (kind, last, _) in enumerate(slots) if kind == kinds[name] and last < life.first)
+        at = next(free, None)
+        if at is None:
+            slots.append((kinds[name], life.last, [name]))
+        else:
+            slots[at] = (kinds[name], life.last, [*slots[at][2], name])
+    end = max((life.last for life in lives.values()), default=0)
+    merged: dict[object, Life] = {n: life for n, life in lives.items() if n not in kinds}
+    for number, (_, _, names) in enumerate(slots):
+        merged["slot", number] = Life(max(lives[n].size for n in names), 0, end)
+    offsets, size = place(merged)
+    for number, (_, _, names) in enumerate(slots):
+        offset = offsets.pop(("slot", number))
+        offsets.update(dict.fromkeys(names, offset))
+    return offsets, size
 
 
 def peak(lives: Mapping[object, Life]) -> int:

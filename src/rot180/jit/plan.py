@@ -153,10 +153,14 @@ def make_plan(
     block = block_of(images, target.lanes(dtype))
     flat = {number for task in tasks for pair in task.same.items() for number in pair}
     planes: dict[int, Planes] = {}
+    # rows without a halo run on into each other, which single images need for long vectors
+    widest = _widest(program, halos) if block > 1 else {}
     for number in batched:
         shape = program.value(number).shape
-        before, after = halos.get(number, ((), ()))
-        found = Planes(shape[0], shape[1], shape[2:], block, before, after)
+        halo = halos.get(number, ())
+        if number not in flat and program.value(number).dtype.kind == "f":
+            halo = widest.get(shape, halo)
+        found = Planes(shape[0], shape[1], shape[2:], block, *halo)
         planes[number] = found if number in flat else _apart(found)
     for task in tasks:
         planes.update({number: planes[other] for number, other in task.like.items()})
@@ -174,6 +178,17 @@ def make_plan(
         calls += [(task, number, call) for call in task.lower(places)]
     aliases = _aliases(tasks)  # again: a view may have turned out to be a copy
     return _placed(program, target, parts, all_tasks, calls, places, outputs, aliases)
+
+
+def _widest(program: Program, halos: dict[int, Halo]) -> dict[tuple[int, ...], Halo]:
+    """One halo for all values of a shape: then they can use the same memory one after the other,
+    and the zeros in it stay."""
+    found: dict[tuple[int, ...], Halo] = {}
+    for number, (before, after) in halos.items():
+        shape = program.value(number).shape
+        known = found.get(shape, (before, after))
+        found[shape] = tuple(map(max, known[0], before)), tuple(map(max, known[1], after))
+    return found
 
 
 def _apart(planes: Planes) -> Planes:
@@ -318,14 +333,31 @@ def _placed(
         for name in life
         if buffers[name].offset is not None
     }
+    least = arena.peak(sizes)
     offsets, size = arena.place(sizes)
+    halos = {
+        name: places.planes[name]
+        for name in sizes
+        if isinstance(name, int) and _has_zeros(places, name)
+    }
+    apart = arena.place_apart(sizes, halos)
+    if apart[1] <= 1.15 * least:  # no halo is ever overwritten
+        offsets, size = apart
     for name, offset in offsets.items():
         buffers[name] = Buffer(buffers[name].dtype, buffers[name].size, offset)
     ordered_calls = _with_cleared_halos(ordered_calls, buffers, places)
     table = _with_barriers(ordered_calls, buffers, parts)
     return Plan(
-        program, target, parts, tuple(tasks), table, buffers, size, arena.peak(sizes), outputs
+        program, target, parts, tuple(tasks), table, buffers, size, least, outputs
     )
+
+
+def _has_zeros(places: Places, name: int) -> bool:
+    """Whether a value stands in planes with a halo that is read (nobody reads that of winners)."""
+    planes = places.planes.get(name)
+    if planes is None or places.dtypes[name].kind != "f":
+        return False
+    return any((*planes.before, *planes.after))
 
 
 def _buffer_of(program: Program, places: Places, name: Name, outside: set[int]) -> Buffer:
@@ -367,13 +399,10 @@ def _with_cleared_halos(
     }
     clear: set[Name] = set()
     for name, (start, end) in spans.items():
-        if not isinstance(name, int) or name not in places.planes:
+        if not isinstance(name, int) or not _has_zeros(places, name):
             continue
-        p = places.planes[name]
-        # nobody reads the halo of winners
-        if places.dtypes[name].kind != "f" or not any((*p.before, *p.after)):
-            continue
-        if any(s < end and start < e for other, (s, e) in spans.items() if other != name):
+        others = (o for o, (s, e) in spans.items() if o != name and s < end and start < e)
+        if any(not _same_place(places, buffers, name, other) for other in others):
             clear.add(name)
     found: list[Group] = []
     for group in calls:
@@ -390,6 +419,14 @@ def _with_cleared_halos(
         else:
             found.append(more)
     return found
+
+
+def _same_place(places: Places, buffers: dict[Name, Buffer], name: int, other: Name) -> bool:
+    """Whether two values lie at the same place in the same planes: their halos are the same cells."""
+    if not isinstance(other, int) or places.dtypes[other] != places.dtypes[name]:
+        return False
+    same = places.planes.get(other) == places.planes[name]
+    return same and buffers[other].offset == buffers[name].offset
 
 
 def _with_barriers(calls: list[Group], buffers: dict[Name, Buffer], parts: int) -> tuple[Row, ...]:
