@@ -183,6 +183,14 @@ def test_refused_in_one_line(make: Make, options: Any, words: str, tmp_path: Pat
     assert not list(tmp_path.iterdir())
 
 
+def test_a_folder_in_the_place_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "figure.svg").mkdir()
+    with pytest.raises(ArgumentError, match="cannot be written; got ") as caught:
+        CONV["plain"]().save(tmp_path / "figure.svg")
+    assert "\n" not in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["figure.svg"]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="folders have no such permission")
 def test_a_folder_that_may_not_be_written(tmp_path: Path) -> None:
     folder = tmp_path / "closed"
