@@ -89,9 +89,7 @@ class Conv:
     def planes(self, name: str, output: str, block: int) -> Planes:
         """Where x or z lies in the reading for `output`."""
         before, after = halo(self.geometry, output).get(name, ((), ()))
-        channels, sizes = (
-            (self.c, self.sizes) if name == "x" else (self.k, self.geometry.positions)
-        )
+        channels, sizes = (self.c, self.sizes) if name == "x" else (self.k, self.geometry.positions)
         return Planes(self.n, channels, sizes, block, before, after)
 
 
@@ -100,7 +98,9 @@ def images(array: Array, planes: Planes, dead: float, dtype: str, written: bool 
     flat = pack(array.astype(dtype), planes)
     cells = flat.reshape(planes.blocks, planes.channels, *planes.extents, planes.block)
     inner = tuple(slice(b, b + s) for b, s in zip(planes.before, planes.sizes, strict=True))
-    cells[(-1, slice(None), *inner, slice(planes.images - (planes.blocks - 1) * planes.block, None))] = dead
+    cells[
+        (-1, slice(None), *inner, slice(planes.images - (planes.blocks - 1) * planes.block, None))
+    ] = dead
     assert blank(planes, dtype).flat.size == flat.size
     return Buffer(flat, planes, written)
 

@@ -70,7 +70,9 @@ def buffers_of(conv: Conv, output: str, kernel: Direct) -> dict[str, Buffer]:
 @pytest.mark.parametrize("target", RUNNABLE)
 @pytest.mark.parametrize("conv", CASES, ids=str)
 @pytest.mark.parametrize("output", ["z", "x"])
-@pytest.mark.parametrize(("one", "dtype"), [(False, "float32"), (True, "float32"), (True, "float64")])
+@pytest.mark.parametrize(
+    ("one", "dtype"), [(False, "float32"), (True, "float32"), (True, "float64")]
+)
 def test_by_definition(one: bool, dtype: str, output: str, conv: Conv, target: str) -> None:
     block = 1 if one else TARGETS[target].lanes(np.dtype(dtype))
     kernel = kernel_of(conv, output, block, dtype)
@@ -83,9 +85,7 @@ def test_by_definition(one: bool, dtype: str, output: str, conv: Conv, target: s
 @pytest.mark.parametrize("one", [False, True])
 @pytest.mark.parametrize("target", RUNNABLE[::2])
 @pytest.mark.parametrize("conv", [CASES[1], CASES[2], CASES[15]], ids=str)
-def test_tails(
-    conv: Conv, target: str, one: bool, output: str, rng: np.random.Generator
-) -> None:
+def test_tails(conv: Conv, target: str, one: bool, output: str, rng: np.random.Generator) -> None:
     block = 1 if one else TARGETS[target].lanes(np.dtype("float32"))
     whole = kernel_of(conv, output, block, "float32").z
     axes = len(whole.sizes)

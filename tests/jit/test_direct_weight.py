@@ -34,15 +34,15 @@ def buffers_of(conv: Conv, kernel: DirectWeight, target: Target) -> dict[str, Bu
 
 @pytest.mark.parametrize("target", RUNNABLE)
 @pytest.mark.parametrize("conv", CASES, ids=str)
-@pytest.mark.parametrize(("one", "dtype"), [(False, "float32"), (True, "float32"), (True, "float64")])
+@pytest.mark.parametrize(
+    ("one", "dtype"), [(False, "float32"), (True, "float32"), (True, "float64")]
+)
 def test_by_definition(one: bool, dtype: str, conv: Conv, target: str) -> None:
     block = 1 if one else TARGETS[target].lanes(np.dtype(dtype))
     kernel = kernel_of(conv, block, dtype)
     for parts in (1, 3):
         made = run(kernel, buffers_of(conv, kernel, TARGETS[target]), target, parts)["dw"]
         assert error(made, conv.expected("w")) < (2e-6 if dtype == "float32" else 1e-13)
-
-
 
 
 @pytest.mark.parametrize("name", RUNNABLE)
@@ -59,6 +59,18 @@ def test_sums_wait_in_memory_between_chunks(one: bool, conv: Conv, name: str) ->
 
 @pytest.mark.parametrize("conv", REAL, ids=str)
 def test_real_layers(conv: Conv) -> None:
+    target = TARGETS[RUNNABLE[0]]
+    kernel = kernel_of(conv, target.lanes(np.dtype("float32")), "float32")
+    made = run(kernel, buffers_of(conv, kernel, target), target, 2, threads=True)["dw"]
+    assert error(made, conv.expected("w")) < 2e-6
+
+
+@pytest.mark.slow
+def test_long_sums() -> None:
+    """All positions of a large batch, with numbers of one sign: nothing cancels."""
+    conv = Conv(512, 8, 8, (32, 32), 3, padding=1)
+    for name in ("x", "z"):
+        conv.arrays[name][...] = np.abs(conv.arrays[name])
     target = TARGETS[RUNNABLE[0]]
     kernel = kernel_of(conv, target.lanes(np.dtype("float32")), "float32")
     made = run(kernel, buffers_of(conv, kernel, target), target, 2, threads=True)["dw"]

@@ -81,8 +81,12 @@ def test_application(which: int, m: int, r: int, target: str, rng: np.random.Gen
     for matrix in (matrices(m, r)[which], transpose(matrices(m, r)[which])):
         numbers = np.array([[float(c) for c in row] for row in matrix])
         x = rng.standard_normal((len(matrix[0]), lanes))
-        made = run(Applied(matrix), {"x": given(x), "z": blank((len(matrix), lanes), "float64")}, target)
-        np.testing.assert_allclose(made["z"], numbers @ x, rtol=0, atol=1e-13 * np.abs(numbers).max() * 9)
+        made = run(
+            Applied(matrix), {"x": given(x), "z": blank((len(matrix), lanes), "float64")}, target
+        )
+        np.testing.assert_allclose(
+            made["z"], numbers @ x, rtol=0, atol=1e-13 * np.abs(numbers).max() * 9
+        )
 
 
 def test_columns_that_are_known_to_be_zero(rng: np.random.Generator) -> None:

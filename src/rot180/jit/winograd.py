@@ -255,6 +255,8 @@ class Correlate:
                 for a in range(self.tile):
                     values = toomcook.apply(k, at, [lines[b][a] for b in range(t)])
                     for b, value in enumerate(values):
+                        if a >= z.sizes[0] or b >= z.sizes[1]:  # one tile overhangs the whole plane
+                            continue
                         if bias is not None:
                             value = k.add(value, bias)
                         with k.all_below(self._overhang(row, column, a, b)):

@@ -1,0 +1,160 @@
+"""Winograd: transformed weights and correlation, both tiles, every overhang, against the definition."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from convs import Conv, error, images
+from harness import RUNNABLE, Buffer, blank, code_of, given, run
+
+from rot180.jit.layout import Planes
+from rot180.jit.target import TARGETS
+from rot180.jit.toomcook import matrices
+from rot180.jit.winograd import Correlate, TransformWeights
+
+BOUNDS = {2: 1e-5, 4: 5e-5}
+EXACT = {2: 1e-14, 4: 1e-13}
+
+SIZES = [(3, 3), (4, 5), (6, 7), (8, 9), (10, 11), (13, 12), (5, 14), (16, 3), (15, 17)]
+CHANNELS = [(1, 5), (3, 16), (5, 1), (16, 3), (17, 5), (64, 17), (3, 3), (1, 1), (5, 64)]
+CASES = [
+    *(
+        Conv(n, c, k, sizes, 3, padding=p)
+        for n, (c, k), sizes, p in zip(
+            (5, 16, 19, 2, 17, 9, 33, 5, 3), CHANNELS, SIZES, (1, 0, 1, 2, 1, 1, 0, 1, 1), strict=True
+        )
+    ),
+    Conv(6, 4, 6, (6, 9), 3, padding=((2, 0), (0, 1))),
+]  # fmt: skip
+REAL = [
+    Conv(128, 16, 16, (32, 32), 3, padding=1),
+    Conv(128, 32, 32, (16, 16), 3, padding=1),
+    Conv(128, 64, 64, (8, 8), 3, padding=1),
+    Conv(64, 16, 32, (13, 13), 3),
+    Conv(16, 128, 128, (8, 8), 3, padding=1),
+]
+
+
+def lanes(target: str, dtype: str = "float32") -> int:
+    return TARGETS[target].lanes(np.dtype(dtype))
+
+
+def transformed(conv: Conv, tile: int, output: str, dtype: str, target: str, parts: int) -> Any:
+    g = conv.geometry
+    by_filter, by_channel, _ = g.weight
+    sides, steps = (g.channels, g.filters), (by_channel, by_filter)
+    if output == "x":
+        sides, steps = sides[::-1], steps[::-1]
+    kernel = TransformWeights(tile, *sides, *steps, output == "x", dtype)
+    w = given(conv.arrays["w"].astype(dtype))
+    u = blank(((tile + 2) ** 2, *sides), dtype)
+    return run(kernel, {"w": w, "u": u}, target, parts)["u"]
+
+
+def kernel_of(conv: Conv, tile: int, output: str, block: int, dtype: str, **tail: Any) -> Correlate:
+    source = "x" if output == "z" else "z"
+    read, made = (conv.planes(name, output, block) for name in (source, output))
+    before = conv.geometry.before
+    before = before if output == "z" else tuple(2 - a for a in before)
+    return Correlate(tile, read, made, before, dtype=dtype, **tail)  # type: ignore[arg-type]
+
+
+def buffers_of(conv: Conv, kernel: Correlate, output: str, target: str) -> dict[str, Buffer]:
+    source = "x" if output == "z" else "z"
+    return {
+        "x": images(conv.arrays[source], kernel.x, np.nan, kernel.dtype),
+        "u": given(transformed(conv, kernel.tile, output, kernel.dtype, target, 1)),
+        "z": blank(kernel.z, kernel.dtype),
+    }
+
+
+@pytest.mark.parametrize("target", RUNNABLE)
+@pytest.mark.parametrize("tile", [2, 4])
+@pytest.mark.parametrize("output", ["z", "x"])
+@pytest.mark.parametrize("conv", [CASES[1], CASES[4], CASES[5]], ids=str)
+def test_transformed_weights(conv: Conv, output: str, tile: int, target: str) -> None:
+    _, g, _ = matrices(tile, 3)
+    g_numbers = np.array([[float(c) for c in row] for row in g])
+    w = conv.arrays["w"]
+    w = w.transpose(1, 0, 2, 3) if output == "z" else w[:, :, ::-1, ::-1]
+    expected = np.einsum("ar,iors,bs->abio", g_numbers, w, g_numbers).reshape(-1, *w.shape[:2])
+    for dtype, bound in (("float32", 1e-6), ("float64", 1e-14)):
+        for parts in (1, 3):
+            made = transformed(conv, tile, output, dtype, target, parts)
+            assert error(made, expected) < bound
+
+
+@pytest.mark.parametrize("target", RUNNABLE)
+@pytest.mark.parametrize("conv", CASES, ids=str)
+@pytest.mark.parametrize("output", ["z", "x"])
+@pytest.mark.parametrize(("tile", "dtype"), [(2, "float32"), (4, "float32"), (4, "float64")])
+def test_by_definition(tile: int, dtype: str, output: str, conv: Conv, target: str) -> None:
+    kernel = kernel_of(conv, tile, output, lanes(target, dtype), dtype)
+    buffers = buffers_of(conv, kernel, output, target)
+    for parts in (1, 3):
+        made = run(kernel, buffers, target, parts)["z"]
+        assert error(made, conv.expected(output)) < (BOUNDS if dtype == "float32" else EXACT)[tile]
+
+
+@pytest.mark.parametrize("output", ["z", "x"])
+@pytest.mark.parametrize("tile", [2, 4])
+@pytest.mark.parametrize("target", RUNNABLE[::2])
+@pytest.mark.parametrize("conv", [CASES[2], CASES[9]], ids=str)
+def test_tails(conv: Conv, target: str, tile: int, output: str, rng: np.random.Generator) -> None:
+    whole = kernel_of(conv, tile, output, lanes(target), "float32").z
+    other = Planes(whole.images, whole.channels, whole.sizes, whole.block, (1, 0), (0, 2))
+    shape = (whole.images, whole.channels, *whole.sizes)
+    bias, plus, mask = (
+        rng.standard_normal(s).astype(np.float32) for s in (shape[1:2], shape, shape)
+    )
+    mask[mask < 0.2] = 0
+    for chosen in [
+        ("bias",),
+        ("bias", "relu"),
+        ("mask",),
+        ("plus", "relu"),
+        ("bias", "plus", "mask"),
+    ]:
+        tail: dict[str, Any] = {name: True for name in chosen if name in ("bias", "relu")}
+        tail |= {name: other for name in chosen if name in ("plus", "mask")}
+        kernel = kernel_of(conv, tile, output, lanes(target), "float32", **tail)
+        buffers, expected = buffers_of(conv, kernel, output, target), conv.expected(output)
+        if "bias" in chosen:
+            buffers["bias"], expected = given(bias), expected + bias[:, None, None]
+        if "plus" in chosen:
+            buffers["plus"] = images(plus, other, np.nan, "float32")
+            expected = expected + plus
+        if "relu" in chosen:
+            expected = np.maximum(expected, 0)
+        if "mask" in chosen:
+            buffers["mask"] = images(mask, other, np.nan, "float32")
+            expected = np.where(mask > 0, expected, 0)
+        made = run(kernel, buffers, target, 2)["z"]
+        assert error(made, expected) < BOUNDS[tile], chosen
+
+
+@pytest.mark.parametrize("tile", [2, 4])
+def test_a_part_of_a_segment_is_a_block(tile: int) -> None:
+    target = RUNNABLE[-1]
+    conv = Conv(37, 3, 4, (6, 7), 3, padding=1)
+    kernel = kernel_of(conv, tile, "z", lanes(target), "float32")
+    made = run(kernel, buffers_of(conv, kernel, "z", target), target, kernel.by_blocks)["z"]
+    assert error(made, conv.expected("z")) < BOUNDS[tile]
+
+
+@pytest.mark.parametrize("tile", [2, 4])
+@pytest.mark.parametrize("output", ["z", "x"])
+@pytest.mark.parametrize("conv", REAL, ids=str)
+def test_real_layers(conv: Conv, output: str, tile: int) -> None:
+    target = RUNNABLE[0]
+    kernel = kernel_of(conv, tile, output, lanes(target), "float32")
+    buffers = buffers_of(conv, kernel, output, target)
+    made = run(kernel, buffers, target, 2, threads=True)["z"]
+    assert error(made, conv.expected(output)) < BOUNDS[tile]
+
+
+@pytest.mark.parametrize("tile", [2, 4])
+def test_other_processors_are_compiled_for(tile: int) -> None:
+    assert code_of(kernel_of(CASES[2], tile, "z", lanes("neon"), "float32"), TARGETS["neon"])
