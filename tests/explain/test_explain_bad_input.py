@@ -63,7 +63,7 @@ def test_views() -> None:
 
 
 def test_windows_too_large_to_draw() -> None:
-    e = rt.explain.conv2d(input=(64, 64), kernel=(5, 5), padding=2)
+    e = rt.explain.conv2d(input=(96, 96), kernel=(5, 5), padding=2)
     for view in ("scatter", "network"):
         says(lambda view=view: e.view(view), ArgumentError, "too large to draw", "single cells")
     says(e.program, ArgumentError, "too large")

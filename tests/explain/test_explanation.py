@@ -156,12 +156,12 @@ def test_files(tmp_path: Path, suffix: str) -> None:
 
 
 def test_one_cell_of_a_large_layer_in_time() -> None:
-    """A 256-channel 56×56 layer; the bound is generous, the measure is in the report."""
+    """A 256-channel 56×56 layer: no explosion (the bound is no measurement)."""
     began = time.perf_counter()
     e = rt.explain.conv2d((256, 56, 56), (256, 256, 3, 3), padding=1)
     cell: Cell = e.dx[3, 20, 20]
     assert len(cell.terms) == 2304
     assert cell.agrees
     assert len(cell.equation) > 2304
-    assert time.perf_counter() - began < 3.0
+    assert time.perf_counter() - began < 30
     assert len(e.steps(cell)) < 60

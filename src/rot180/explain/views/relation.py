@@ -6,6 +6,7 @@ them by source, gather by target, a matrix puts them into a table, a network dra
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -123,15 +124,19 @@ def relation_of(e: Explanation, name: str) -> Relation:
             f"explain: {name} of {e.title} is made of an array that is only written out in it",
             rule='the view "graph" shows every operation',
         )
+    too_large = ArgumentError(
+        f"explain: {name} of {e.title} is too large to draw",
+        arithmetic=f"more than {LIMIT} products in {value.array.size} cells",
+        rule="look at single cells, or explain a smaller window",
+    )
+    # Some points of the loops fall into padding; far too many points need not be counted.
+    if isinstance(step.kind, Form) and math.prod(step.kind.extents.values()) > 4 * LIMIT:
+        raise too_large
     edges: list[Edge] = []
     for cell in e[name]:
         for term in _terms(step, cell.index):
             if len(edges) >= LIMIT:
-                raise ArgumentError(
-                    f"explain: {name} of {e.title} is too large to draw",
-                    arithmetic=f"more than {LIMIT} products in {value.array.size} cells",
-                    rule="look at single cells, or explain a smaller window",
-                )
+                raise too_large
             edge = _edge(Ref(value.name, cell.index), term, source, weight, step, patches)
             if edge is not None:
                 edges.append(edge)
