@@ -4,10 +4,39 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["INPUTS", "twin"]
+import numpy as np
 
-INPUTS = {"lenet5": (1, 28), "vgg6": (3, 32), "resnet20": (3, 32)}
+__all__ = ["INPUTS", "POOL", "SEQUENTIAL", "STAGES", "images", "twin"]
+
+INPUTS = {"lenet5": (1, 28), "mnist3": (1, 28), "vgg6": (3, 32), "resnet20": (3, 32)}
 """Channels, and rows and columns, that each network is timed with."""
+
+POOL = (0, 2, 0)
+
+SEQUENTIAL: dict[str, tuple[tuple[tuple[int, int, int], ...], tuple[int, ...]]] = {
+    "lenet5": (((6, 5, 2), POOL, (16, 5, 0), POOL), (120, 84)),
+    "mnist3": (((16, 3, 1), POOL, (32, 3, 1), POOL, (64, 3, 1), POOL), (128, 64)),
+    "vgg6": (
+        (
+            (32, 3, 1), (32, 3, 1), POOL,
+            (64, 3, 1), (64, 3, 1), POOL,
+            (128, 3, 1), (128, 3, 1), POOL,
+        ),
+        (),
+    ),
+}  # fmt: skip
+"""Convolutions (filters, kernel, padding), each with a ReLU, and pools; then hidden features."""
+
+STAGES = ((16, 16, 1), (16, 32, 2), (32, 64, 2))
+"""Of the residual network: channels before, filters, stride of the first of three blocks."""
+
+
+def images(name: str, batch: int) -> tuple[np.ndarray, np.ndarray]:
+    """A batch for a network, always the same: images (N, C, H, W), labels below 10."""
+    channels, size = INPUTS[name]
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((batch, channels, size, size)).astype(np.float32)
+    return x, rng.integers(0, 10, batch)
 
 
 def twin(name: str, channels: int = 1, classes: int = 10, size: int = 28) -> Any:
@@ -18,24 +47,22 @@ def twin(name: str, channels: int = 1, classes: int = 10, size: int = 28) -> Any
 
     if name == "resnet20":
         return _resnet20(channels, classes)
-    if name == "lenet5":
-        inside = (size // 2 - 4) // 2
-        features = [
-            t.Conv2d(channels, 6, 5, padding=2), t.ReLU(), t.MaxPool2d(2),
-            t.Conv2d(6, 16, 5), t.ReLU(), t.MaxPool2d(2),
-        ]  # fmt: skip
-        classifier = t.Sequential(
-            t.Linear(16 * inside**2, 120), t.ReLU(), t.Linear(120, 84), t.ReLU(),
-            t.Linear(84, classes),
-        )  # fmt: skip
-    else:
-        features, before = [], channels
-        for filters in (32, 64, 128):
-            for _ in range(2):
-                features += [t.Conv2d(before, filters, 3, padding=1), t.ReLU()]
-                before = filters
-            features.append(t.MaxPool2d(2))
-        classifier = t.Linear(before * (size // 8) ** 2, classes)
+    convolutions, hidden = SEQUENTIAL[name]
+    features: list[Any] = []
+    for filters, kernel, padding in convolutions:
+        if not filters:
+            features.append(t.MaxPool2d(kernel))
+            size //= kernel
+            continue
+        features += [t.Conv2d(channels, filters, kernel, padding=padding), t.ReLU()]
+        channels, size = filters, size + 2 * padding - kernel + 1
+    linear: list[Any] = []
+    before = channels * size**2
+    for width in hidden:
+        linear += [t.Linear(before, width), t.ReLU()]
+        before = width
+    last = t.Linear(before, classes)
+    classifier = t.Sequential(*linear, last) if linear else last
     parts = {"features": t.Sequential(*features), "flatten": t.Flatten(), "classifier": classifier}
     return t.Sequential(OrderedDict(parts))
 
@@ -66,9 +93,8 @@ def _resnet20(channels: int, classes: int) -> Any:
             super().__init__()
             self.conv1 = t.Conv2d(channels, 16, 3, 1, 1, bias=False)
             self.bn1 = t.BatchNorm2d(16)
-            shapes = ((16, 16, 1), (16, 32, 2), (32, 64, 2))
             self.layer1, self.layer2, self.layer3 = (
-                t.Sequential(Block(a, b, s), Block(b, b, 1), Block(b, b, 1)) for a, b, s in shapes
+                t.Sequential(Block(a, b, s), Block(b, b, 1), Block(b, b, 1)) for a, b, s in STAGES
             )
             self.fc = t.Linear(64, classes)
 
