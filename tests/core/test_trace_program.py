@@ -271,6 +271,18 @@ INT = np.dtype(np.int64)
             "inputs",
         ),
         (Give("g", Along((4, 3), 1)), [Spec((4, 1), FLOAT), Spec((4,), INT)], ShapeError, "axes"),
+        (
+            Take("t", Along((4, 3), 1, "all")),
+            [Spec((4, 3), FLOAT), Spec((4, 3), INT)],
+            DTypeError,
+            "shares of a choice; expected float32, got int64",
+        ),
+        (
+            pointwise("m", lambda x, y: x + y),
+            [Spec((2,), FLOAT), Spec((2,), np.dtype(np.bool_))],
+            DTypeError,
+            "m: an operand; expected a number, got bool",
+        ),
         (Select("s", Rows((4, 3))), [Spec((4, 3), FLOAT)], ShapeError, "by index, not by value"),
         (Draw("d", (3,)), [Spec((), INT)], DTypeError, "key; expected uint64, got int64"),
         (

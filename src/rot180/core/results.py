@@ -111,17 +111,30 @@ def _(kind: Map, inputs: tuple[Spec, ...]) -> tuple[Spec, ...]:
             f"{kind.name}: inputs", expected=", ".join(kind.inputs), got=str(len(inputs))
         )
     _expect_one_type(kind.name, inputs)
+    conditions, operands = _uses(kind)
+    with_floats = any(spec.dtype.kind == "f" for spec in inputs)
     for name, spec in zip(kind.inputs, inputs, strict=True):
-        if name in _conditions(kind) and spec.dtype != np.bool_:
+        if name in conditions and spec.dtype != np.bool_:
             raise DTypeError(f"{kind.name}: a condition", expected="bool", got=str(spec.dtype))
+        if with_floats and name in operands and spec.dtype == np.bool_:
+            raise DTypeError(f"{kind.name}: an operand", expected="a number", got="bool")
     return (Spec(shape, _map_dtype(kind, tuple(spec.dtype for spec in inputs))),)
 
 
 @functools.lru_cache(maxsize=4096)
-def _conditions(kind: Map) -> frozenset[str]:
-    """The inputs that decide what `where` takes."""
-    tests = (node.args[0] for node in in_order(kind.body) if node.op == "where")
-    return frozenset(str(test.value) for test in tests if test.op == "variable")
+def _uses(kind: Map) -> tuple[frozenset[str], frozenset[str]]:
+    """The inputs that decide what `where` takes, and those that are computed with."""
+    conditions, operands = [], []
+    for node in in_order(kind.body):
+        args = node.args
+        if node.op == "where":
+            conditions.append(args[0])
+            args = args[1:]
+        operands += args
+    return tuple(  # type: ignore[return-value]  # of two
+        frozenset(str(e.value) for e in found if e.op == "variable")
+        for found in (conditions, operands)
+    )
 
 
 @functools.lru_cache(maxsize=4096)
@@ -132,7 +145,10 @@ def _map_dtype(kind: Map, dtypes: tuple[np.dtype[Any], ...]) -> np.dtype[Any]:
     floats = [dtype for dtype in dtypes if dtype.kind == "f"]
     if floats:
         return floats[0]
-    made: np.dtype[Any] = run(kind, *(np.ones(1, dtype) for dtype in dtypes)).dtype
+    try:
+        made: np.dtype[Any] = run(kind, *(np.ones(1, dtype) for dtype in dtypes)).dtype
+    except TypeError as error:  # NumPy's, of bools that are subtracted
+        raise DTypeError(f"{kind.name}: {error}") from None
     return made
 
 
