@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rot180.core.expression import in_order
+from rot180.core.expression import Expression, in_order
 from rot180.core.kinds import (
     Along,
     Cells,
@@ -124,7 +124,7 @@ def _(kind: Map, inputs: tuple[Spec, ...]) -> tuple[Spec, ...]:
 @functools.lru_cache(maxsize=4096)
 def _uses(kind: Map) -> tuple[frozenset[str], frozenset[str]]:
     """The inputs that decide what `where` takes, and those that are computed with."""
-    conditions, operands = [], []
+    conditions, operands = list[Expression](), list[Expression]()
     for node in in_order(kind.body):
         args = node.args
         if node.op == "where":
