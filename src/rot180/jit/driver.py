@@ -2,8 +2,9 @@
 
 A step is a table of calls, executed in order by every thread:
 
-    for each row:                 {function, arrays, parts, barrier, span, begun, ended}
+    for each row:           {function, arrays, parts, barrier, span, gate, mask, begun, ended}
         if barrier: wait until every thread has come here
+        if gate: leave, unless the number there is finite
         if span == 1: if worker < parts: function(arrays, worker, parts, worker)
         else: for part in this worker's share of parts:
                   for each of the next `span` rows: function(arrays, part, parts, worker)
@@ -37,10 +38,11 @@ NAME = "rot180_drive"
 CALL = np.dtype(
     [
         ("function", "<u8"), ("arrays", "<u8"), ("parts", "<i8"), ("barrier", "<i8"),
-        ("span", "<i8"), ("begun", "<u8"), ("ended", "<u8"),
+        ("span", "<i8"), ("gate", "<u8"), ("mask", "<u8"), ("begun", "<u8"), ("ended", "<u8"),
     ]
 )  # fmt: skip
-"""One row of the table of calls."""
+"""One row of the table of calls. `gate` is the address of the word that holds a number's exponent
+(0: no gate) and `mask` its bits, which are all set in what is not finite."""
 
 I64 = ir.IntType(64)
 POINTER = ir.PointerType()
@@ -76,6 +78,12 @@ def driver_module(target: Target, name: str = NAME) -> ir.Module:
         with b.if_then(b.and_(b.icmp_signed("!=", _field(b, row, "barrier"), I64(0)), together)):
             b.store(b.add(b.load(waits, typ=I64), I64(1)), waits)
             _wait(b, target, b.mul(b.load(waits, typ=I64), workers), arrivals, yielding)
+        gate = _field(b, row, "gate")
+        with b.if_then(b.icmp_signed("!=", gate, I64(0)), likely=False):
+            word = b.zext(b.load(b.inttoptr(gate, POINTER), typ=ir.IntType(32)), I64)
+            mask = _field(b, row, "mask")
+            with b.if_then(b.icmp_signed("==", b.and_(word, mask), mask), likely=False):
+                b.ret_void()
         note(row, "begun")
         with b.if_else(b.icmp_signed("==", span, I64(1))) as (single, segment):
             with single:

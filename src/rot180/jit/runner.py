@@ -17,6 +17,7 @@ from rot180.jit._version import code_version
 from rot180.jit.arena import ALIGNMENT
 from rot180.jit.cache import Cache, default_folder
 from rot180.jit.engine import Code, compile_object
+from rot180.jit.gate import LOSS, gate_row, word_of_exponent
 from rot180.jit.kernel import Kernel, key
 from rot180.jit.plan import Name, Plan
 from rot180.jit.target import Target
@@ -64,7 +65,6 @@ class _Library:
         words = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
         return ctypes.CFUNCTYPE(None, *words, ctypes.c_void_p, ctypes.c_void_p)(address)
 
-
     def linger(self) -> Any:
         """The driver's way of waiting for the next step, as a callable of (counter, goal)."""
         name = f"rot180_linger_{code_version()}_{self.target.name}"
@@ -110,7 +110,9 @@ class Runner:
                     table[slot] = self._arena.ctypes.data + offset
             self._tables.append(table)
             address = self._library.kernel(row.call.kernel)
-            calls[at] = (address, table.ctypes.data, row.parts, row.barrier, row.span, 0, 0)
+            call = calls[at]
+            call["function"], call["arrays"] = address, table.ctypes.data
+            call["parts"], call["barrier"], call["span"] = row.parts, row.barrier, row.span
         self._calls = calls
         self._driver = self._library.driver()
         self._linger = self._library.linger()
@@ -124,6 +126,12 @@ class Runner:
                 self._point(place, self.outputs[name])
         for number, array in plan.program.constants.items():
             self._point(number, np.ascontiguousarray(array))
+        gate = gate_row(plan)
+        if gate is not None:
+            loss = self.outputs[LOSS]
+            calls[gate]["barrier"] = 1
+            word = word_of_exponent(loss.ctypes.data, loss.itemsize)
+            calls[gate]["gate"], calls[gate]["mask"] = word
 
     def _point(self, name: Name, array: Array) -> None:
         """Let a name outside of the arena stand for an array; nothing to do if it does already."""
