@@ -83,6 +83,11 @@ def test_a_notebook_gets_a_frame() -> None:
     assert e._repr_html_() == notebook(e)
 
 
+def test_a_notebook_says_in_its_place_what_is_too_large() -> None:
+    e = rt.explain.conv2d(input=(60, 60), kernel=(3, 3))
+    assert e._repr_html_().startswith("<p>explain: conv2d is too large to draw: 13946 cells")
+
+
 def test_a_first_view() -> None:
     e = rt.explain.conv2d(input=(3, 3), kernel=(2, 2))
     assert data_of(render(e, view="gather"))["view"] == "gather"

@@ -8,6 +8,7 @@ import re
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from rot180.errors import ArgumentError
 from rot180.explain.page.data import page_data
 from rot180.explain.page.words import page_words
 
@@ -53,10 +54,13 @@ def notebook(e: Explanation, view: str | None = None) -> str:
         e: the explanation.
         view: the view that is shown first.
 
-    Raises:
-        ArgumentError: as `render`.
+    Returns:
+        The frame; for what is too large for a page the line that says so.
     """
-    inside = html.escape(render(e, view), quote=True)
+    try:
+        inside = html.escape(render(e, view), quote=True)
+    except ArgumentError as error:
+        return f"<p>{html.escape(str(error))}</p>"
     return (
         f'<iframe title="{html.escape(e.title)}" srcdoc="{inside}" '
         'style="width: 100%; height: 720px; border: 0; border-radius: 8px"></iframe>'
