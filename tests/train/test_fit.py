@@ -40,7 +40,8 @@ def quiet(model, *args, **options):
 def test_it_is_the_plain_loop(few):
     loader = [(x, y) for x, y in DataLoader(few, batch_size=32)]
     model, plain = linear(), linear()
-    history = quiet(model, loader, epochs=3, optimizer=SGD(model.parameters(), lr=0.1))
+    moving = SGD(model.parameters(), lr=0.1)
+    history = quiet(model, loader, epochs=3, optimizer=moving, eager=True)
     optimizer = SGD(plain.parameters(), lr=0.1)
     for _ in range(3):
         losses = []
@@ -147,7 +148,7 @@ def test_overfit_batches_sees_the_same_images_every_epoch(few):
                 sums.append(float(np.sum(x.numpy(), dtype=np.float64)))
             return self.inner(x)
 
-    quiet(Spy(), few, batch_size=16, epochs=4, overfit_batches=2)
+    quiet(Spy(), few, batch_size=16, epochs=4, overfit_batches=2, eager=True)
     assert sums == sums[:2] * 4
     assert sums[0] != sums[1]
 
