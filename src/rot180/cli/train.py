@@ -47,6 +47,7 @@ _OPTIONS: dict[str, tuple[str, Any, str]] = {
         number_or_text,
         'Updates, or a time such as "30s".',
     ),
+    "--threads": ("train.threads", click.IntRange(0), "Of the compiled step; 0: all processors."),
     "--overfit-batches": ("train.overfit_batches", click.IntRange(0), "Train on so many only."),
     "--limit-train-batches": (
         "train.limit_train_batches",
@@ -57,6 +58,7 @@ _OPTIONS: dict[str, tuple[str, Any, str]] = {
 _FLAGS = {
     "--fast-dev-run": ("train.fast_dev_run", "One batch of everything, to find mistakes."),
     "--detect-anomaly": ("train.detect_anomaly", "Name the operation of the first NaN; slower."),
+    "--eager": ("train.eager", "Run operation by operation instead of compiled; slower."),
 }
 
 
@@ -164,6 +166,7 @@ def _show(outcome: Any, settled: dict[str, Any], quiet: bool, as_json: bool) -> 
                 "parameters": outcome.parameters,
                 "epochs": len(history.epochs),
                 "seconds": round(history.seconds, 3),
+                **outcome.run.config.get("run", {}),
                 "stopped": history.stopped,
                 **{f"test_{name}": value for name, value in metrics.items()},
                 "history": history.epochs,

@@ -19,12 +19,15 @@ _RUN = click.Path(path_type=Path)
 @click.argument("dataset", required=False, metavar="[DATASET|FOLDER]")
 @click.option("--data", "root", help="Folder in which the data set lies.")
 @click.option("--split", type=click.Choice(["test", "train", "all"]), default="test")
+@click.option("--eager", is_flag=True, help="Operation by operation instead of compiled.")
 @as_json
-def evaluate(run: Path, dataset: str | None, root: str | None, split: str, as_json: bool) -> None:
+def evaluate(
+    run: Path, dataset: str | None, root: str | None, split: str, eager: bool, as_json: bool
+) -> None:
     """Measure the model of RUN on its test images, or on other data with the same classes."""
     from rot180.train import evaluate_run
 
-    found = evaluate_run(run, name=dataset, root=root, split=split)
+    found = evaluate_run(run, name=dataset, root=root, split=split, eager=eager)
     if as_json:
         emit_json(found)
         return

@@ -28,6 +28,8 @@ from rot180.train.metrics import ConfusionMatrix
 from rot180.train.recipes import merge, recipe
 from rot180.train.report import write_report
 from rot180.train.run import RunFolder
+from rot180.train.settings import Settings
+from rot180.train.step import how_it_runs, with_threads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,41 +106,50 @@ def train_run(config: Config, path: Path, reporter: Reporter, *, resume: bool = 
         transform=datasets.Compose([*augmentation(config["data"]), normalise]),
     )
     checking = datasets.DataLoader(test, batch_size=256, transform=normalise)
+    settings = {
+        "epochs": options["epochs"],
+        "clip_grad_norm": options["clip_grad_norm"] or None,
+        "accumulate_grad_batches": options["accumulate_grad_batches"],
+        "overfit_batches": options["overfit_batches"],
+        "limit_train_batches": options["limit_train_batches"] or None,
+        "fast_dev_run": options["fast_dev_run"],
+        "keep": options["keep"],
+        "checkpoint_every": options["checkpoint_every"] or None,
+        "log_every_n_steps": options["log_every_n_steps"],
+        "detect_anomaly": options["detect_anomaly"],
+        "schedule_interval": "batch" if config["schedule"]["name"] == "cosine" else None,
+        "eager": options["eager"],
+    }
     # Made before the run folder, so that a wrong setting leaves none behind.
     schedule = make_schedule(config, optimizer, len(batches))
+    threads = options["threads"]
     if resume:
         run = RunFolder.open(path)
         resume = run.checkpoints.any()
         run.rewind_log(run.sync_log() if resume else 0)
+        # as many as in the first part, for the same bits
+        threads = threads or run.config.get("run", {}).get("threads", 0)
     else:
-        run = RunFolder.create(path, {**config, "input": about})
-    history = fit(
-        model,
-        batches,
-        checking,
-        loss=partial(cross_entropy, label_smoothing=options["label_smoothing"])
-        if options["label_smoothing"]
-        else cross_entropy,
-        optimizer=optimizer,
-        schedule=schedule,
-        early_stop=options["early_stop"] or None,
-        run_folder=run,
-        resume=resume,
-        progress=reporter,
-        epochs=options["epochs"],
-        clip_grad_norm=options["clip_grad_norm"] or None,
-        accumulate_grad_batches=options["accumulate_grad_batches"],
-        overfit_batches=options["overfit_batches"],
-        limit_train_batches=options["limit_train_batches"] or None,
-        fast_dev_run=options["fast_dev_run"],
-        keep=options["keep"],
-        checkpoint_every=options["checkpoint_every"] or None,
-        log_every_n_steps=options["log_every_n_steps"],
-        detect_anomaly=options["detect_anomaly"],
-        schedule_interval="batch" if config["schedule"]["name"] == "cosine" else None,
-    )
-    load_model(model, run.model_path)
-    metrics, scores, labels = judge(model, checking)
+        with with_threads(threads):
+            how = how_it_runs(Settings(**settings), optimizer)
+        run = RunFolder.create(path, {**config, "input": about, "run": how})
+    smoothing = options["label_smoothing"]
+    with with_threads(threads):
+        history = fit(
+            model,
+            batches,
+            checking,
+            loss=partial(cross_entropy, label_smoothing=smoothing) if smoothing else cross_entropy,
+            optimizer=optimizer,
+            schedule=schedule,
+            early_stop=options["early_stop"] or None,
+            run_folder=run,
+            resume=resume,
+            progress=reporter,
+            **settings,
+        )
+        load_model(model, run.model_path)
+        metrics, scores, labels = judge(model, checking, eager=options["eager"])
     name = config["data"]["name"]
     missing = write_report(
         run,
@@ -232,7 +243,12 @@ def run_example(
 
 
 def evaluate_run(
-    path: Path, *, name: str | None = None, root: str | None = None, split: str = "test"
+    path: Path,
+    *,
+    name: str | None = None,
+    root: str | None = None,
+    split: str = "test",
+    eager: bool = False,
 ) -> dict[str, Any]:
     """A run's model on its test images, or on other data with the same classes.
 
@@ -241,6 +257,7 @@ def evaluate_run(
         name: another data set or folder; None: the one it was trained on.
         root: where the data lies; None: where it lay.
         split: "test", "train" or "all".
+        eager: run operation by operation; a run that was trained so is measured so.
 
     Returns:
         "loss", "accuracy", "top5_accuracy", "images", "classes" (name to share recognised) and
@@ -249,10 +266,12 @@ def evaluate_run(
     Raises:
         DataError: no run folder, damaged weights, data that is not there or of other classes.
     """
-    model, about, images = _with_images(RunFolder.open(path), name, root, split)
+    run = RunFolder.open(path)
+    model, about, images = _with_images(run, name, root, split)
+    eager = eager or settled_config(run)["train"]["eager"]
     normalise = datasets.Normalize(about["mean"], about["std"])
     batches = datasets.DataLoader(images, batch_size=256, transform=normalise)
-    metrics, scores, labels = judge(model, batches)
+    metrics, scores, labels = judge(model, batches, eager=eager)
     matrix = ConfusionMatrix(len(about["classes"]))
     matrix.update(scores.argmax(axis=1), labels)
     return {
@@ -290,7 +309,8 @@ def predict_images(
         if invert:
             image = 255 - image
         x = normalise(image[np.newaxis])
-        scores, _ = predict(model, [(x, np.zeros(1, np.int64))])
+        # a few pictures are through before anything is compiled
+        scores, _ = predict(model, [(x, np.zeros(1, np.int64))], eager=True)
         shares = probabilities(scores[0].astype(np.float64))
         results.append(
             {

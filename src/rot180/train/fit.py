@@ -16,6 +16,7 @@ from rot180.train.loop import Loop
 from rot180.train.progress import Reporter
 from rot180.train.run import RunFolder
 from rot180.train.settings import History, Settings
+from rot180.train.step import how_it_runs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -120,7 +121,11 @@ def fit(
     if isinstance(early_stop, int):
         early_stop = EarlyStop(early_stop)
     if run_folder is not None and not isinstance(run_folder, RunFolder):
-        run_folder = RunFolder.open(run_folder) if resume else RunFolder.create(run_folder, {})
+        run_folder = (
+            RunFolder.open(run_folder)
+            if resume
+            else RunFolder.create(run_folder, {"run": how_it_runs(options, optimizer)})
+        )
     loop = Loop(
         model,
         optimizer,
@@ -209,13 +214,15 @@ class Trainer:
         }
         return fit(model, train, val, **given)
 
-    def evaluate(self, model: Module, data: Any, *, loss: Loss = cross_entropy) -> dict[str, float]:
+    def evaluate(
+        self, model: Module, data: Any, *, loss: Loss = cross_entropy, eager: bool = False
+    ) -> dict[str, float]:
         """The model's numbers on data: see `evaluate`."""
-        return evaluate(model, _batches(data, 256, shuffle=False), loss=loss)
+        return evaluate(model, _batches(data, 256, shuffle=False), loss=loss, eager=eager)
 
-    def predict(self, model: Module, data: Any) -> NDArray[Any]:
+    def predict(self, model: Module, data: Any, *, eager: bool = False) -> NDArray[Any]:
         """The model's outputs for data (N, ...), in order."""
-        return predict(model, _batches(data, 256, shuffle=False))[0]
+        return predict(model, _batches(data, 256, shuffle=False), eager=eager)[0]
 
 
 class _Pairs:

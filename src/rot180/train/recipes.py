@@ -50,6 +50,8 @@ _BASE: Config = {
         "checkpoint_every": "",
         "log_every_n_steps": 20,
         "detect_anomaly": False,
+        "eager": False,  # every step operation by operation instead of compiled
+        "threads": 0,  # of the compiled step; 0: all processors
     },
 }
 

@@ -6,15 +6,18 @@ both leave the model's output in `output` and the gradients where `gradients()` 
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 
 from rot180.core import Tensor, no_grad
 from rot180.errors import ArgumentError
+from rot180.jit import get_num_threads, set_num_threads
 from rot180.optim import Optimizer, clip_grad_norm_, clip_grad_value_
 from rot180.train.modes import as_input, in_evaluation
 
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
     from rot180.nn import Module
     from rot180.train.settings import Settings
 
-__all__ = ["Eager", "Step", "choose", "compile", "why_eager"]
+__all__ = ["Eager", "Step", "choose", "compile", "how_it_runs", "why_eager", "with_threads"]
 
 Loss: TypeAlias = Callable[[Tensor, Any], Tensor]
 
@@ -77,7 +80,8 @@ class Eager:
         if self.optimizer is None:
             return self.predict(x)
         value = self.backward(x, y)
-        self.update()
+        if math.isfinite(value):
+            self.update()
         return value
 
     def backward(self, x: Any, y: Any, *, anew: bool = True, share: int = 1) -> float:
@@ -95,7 +99,7 @@ class Eager:
         output = self.model(as_input(x, self.model))
         loss = self._loss()(output, y)
         self.output, value = output.numpy(), float(loss.item())
-        if np.isfinite(value):
+        if math.isfinite(value):
             assert self.optimizer is not None
             if anew:
                 self.optimizer.zero_grad()
@@ -165,6 +169,25 @@ def why_eager(settings: Settings, optimizer: Any) -> str:
     return "" if _native() is not None else _NO_NATIVE
 
 
+def how_it_runs(settings: Settings, optimizer: Any) -> dict[str, Any]:
+    """What a run folder notes: whether steps are compiled, and for how many threads."""
+    compiled = not settings.eager and not why_eager(settings, optimizer)
+    return {"compiled": compiled, **({"threads": get_num_threads()} if compiled else {})}
+
+
+@contextlib.contextmanager
+def with_threads(number: int) -> Iterator[None]:
+    """So many threads for a while; 0: as many as before."""
+    before = get_num_threads()
+    if number:
+        set_num_threads(number)
+    try:
+        yield
+    finally:
+        if number:
+            set_num_threads(before)
+
+
 def choose(
     model: Module, loss: Loss, optimizer: Any, settings: Settings
 ) -> tuple[Eager | Step, str]:
@@ -205,6 +228,8 @@ def compile(
     model's and the optimiser's tensors are read and written where they are, so eager and compiled
     calls can be mixed, and `state_dict()` is always current. What shapes the trace (modes, frozen
     parameters, replaced tensors) may change: the step is traced again.
+
+    A loss that is not finite changes no parameter; running statistics it does, as in eager code.
 
     Without llvmlite the result does the same on NumPy, operation by operation, and a warning says
     so once.
