@@ -7,13 +7,14 @@ merged by their differences (Chan, Golub and LeVeque, 1979). No E[x²] − E[x]�
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 from rot180.jit.emit import Emitter, Index
 from rot180.jit.layout import Planes
 from rot180.jit.rows import cells_of, fresh, merged, outer, over, ranges, spread, summed, sums
 
-__all__ = ["affine", "channel_moments", "plane_moments"]
+__all__ = ["affine", "channel_moments", "merged_moments", "plane_moments"]
 
 
 def affine(k: Emitter, x: Any, mean: Any, scale: Any, bias: Any) -> Any:
@@ -26,11 +27,22 @@ def affine(k: Emitter, x: Any, mean: Any, scale: Any, bias: Any) -> Any:
 def channel_moments(k: Emitter, planes: Planes, c: Index) -> tuple[Any, Any]:
     """Mean and Σ (x − mean)² of a channel over all images and cells, as scalars."""
     (x,) = merged(planes)
+
+    def given(block: Index) -> tuple[Any, Any]:
+        return plane_moments(k, x, k.at((block, x.stack), (c, x.plane)), 1)
+
+    return merged_moments(k, x, given)
+
+
+def merged_moments(
+    k: Emitter, x: Planes, given: Callable[[Index], tuple[Any, Any]]
+) -> tuple[Any, Any]:
+    """Mean and Σ (x − mean)² over all images, as scalars, from those of each block's images."""
     cells, lanes = cells_of(x), x.block
     mean, squares = (k.variable(k.constant(0.0, lanes)) for _ in range(2))
     for first, after, live in ranges(x):
         with k.loop(first, after) as block:
-            m, s = plane_moments(k, x, k.at((block, x.stack), (c, x.plane)), 1)
+            m, s = given(block)
             before = k.number(block)
             share = k.div(k.constant(1.0, 1), k.add(before, k.constant(1.0, 1)))
             delta = k.sub(m, mean.get())

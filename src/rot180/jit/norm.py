@@ -78,27 +78,38 @@ class BatchNorm:
         k = Emitter(name, self.arrays, target, np.dtype(self.dtype))
         first, after = k.share(self.x.channels)
         with k.loop(first, after) as c:
-            mean, squares = channel_moments(k, self.x, c)
-            count = self.x.images * cells_of(self.x)
-            one = k.constant(1.0, 1)
-            variance = k.mul(squares, k.constant(1.0 / count, 1))
-            root = k.intrinsic("sqrt", k.add(variance, k.constant(self.eps, 1)))
-            rstd = k.div(one, root)
-            k.store(mean, "mean", c)
-            k.store(rstd, "rstd", c)
-            if self.running:
-                unbiased = k.mul(squares, k.constant(1.0 / max(1, count - 1), 1))
-                for array, new in (("running_mean", mean), ("running_var", unbiased)):
-                    kept = k.mul(k.load(array, c, 1), k.constant(1.0 - self.momentum, 1))
-                    k.store(k.fma(new, k.constant(self.momentum, 1), kept), array, c)
-            self._normalise(k, c, mean, rstd)
+            mean, rstd = self._finish(k, c, *channel_moments(k, self.x, c))
+            scale, bias = self._scale(k, c, rstd)
+            with k.loop(0, self.x.blocks) as block:
+                self._normalise(k, block, c, mean, scale, bias)
         return k.finish()
 
-    def _normalise(self, k: Emitter, c: Index, mean: Any, rstd: Any) -> None:
-        scale = k.mul(rstd, k.load("weight", c, 1)) if self.affine else rstd
-        bias = k.load("bias", c, 1) if self.affine else k.constant(0.0, 1)
+    def _finish(self, k: Emitter, c: Index, mean: Any, squares: Any) -> tuple[Any, Any]:
+        """From the moments of a channel: write mean and rstd, move the running values."""
+        count = self.x.images * cells_of(self.x)
+        variance = k.mul(squares, k.constant(1.0 / count, 1))
+        root = k.intrinsic("sqrt", k.add(variance, k.constant(self.eps, 1)))
+        rstd = k.div(k.constant(1.0, 1), root)
+        k.store(mean, "mean", c)
+        k.store(rstd, "rstd", c)
+        if self.running:
+            unbiased = k.mul(squares, k.constant(1.0 / max(1, count - 1), 1))
+            for array, new in (("running_mean", mean), ("running_var", unbiased)):
+                kept = k.mul(k.load(array, c, 1), k.constant(1.0 - self.momentum, 1))
+                k.store(k.fma(new, k.constant(self.momentum, 1), kept), array, c)
+        return mean, rstd
+
+    def _scale(self, k: Emitter, c: Index, rstd: Any) -> tuple[Any, Any]:
+        """(rstd · weight, bias)."""
+        if not self.affine:
+            return rstd, k.constant(0.0, 1)
+        return k.mul(rstd, k.load("weight", c, 1)), k.load("bias", c, 1)
+
+    def _normalise(
+        self, k: Emitter, block: Index, c: Index, mean: Any, scale: Any, bias: Any
+    ) -> None:
         x, z, *rest = merged(self.x, self.z, *([self.residual] if self.residual else []))
-        with k.loop(0, x.blocks) as block, outer(k, x, z, *rest) as rows:
+        with outer(k, x, z, *rest) as rows:
             starts = [
                 k.at((block, p.stack), (c, p.plane), row)
                 for p, row in zip((x, z, *rest), rows, strict=True)
@@ -164,19 +175,33 @@ class BatchNormGrad:
         k = Emitter(name, self.arrays, target, np.dtype(self.dtype))
         first, after = k.share(self.x.channels)
         with k.loop(first, after) as c:
-            mean, rstd = k.load("mean", c, 1), k.load("rstd", c, 1)
-            scale = k.mul(rstd, k.load("weight", c, 1)) if self.affine else rstd
-            bias = k.load("bias", c, 1) if "bias" in self.arrays else k.constant(0.0, 1)
-            channel = _Channel(c, mean, scale, bias)
-            dbias, dot = self._sums(k, channel)
-            if self.affine:
-                k.store(k.mul(dot, rstd), "dweight", c)
-                k.store(dbias, "dbias", c)
-            count = k.constant(1.0 / (self.x.images * cells_of(self.x)), 1)
-            level = k.mul(k.mul(scale, dbias), count)
-            slope = k.mul(k.mul(k.mul(scale, k.mul(rstd, rstd)), dot), count)
-            self._write(k, channel, level, slope)
+            channel = self._channel(k, c)
+            totals = [k.variable(k.constant(0.0, self.x.block)) for _ in range(2)]
+            with k.loop(0, self.x.blocks) as block:
+                for total, found in zip(totals, self._sums(k, channel, block), strict=True):
+                    total.set(k.add(total.get(), found))
+            dbias, dot = (k.total(total.get()) for total in totals)
+            level, slope = self._finish(k, channel, dbias, dot)
+            for begin, end, live in ranges(self.x):
+                with k.loop(begin, end) as block:
+                    self._write(k, channel, block, live, level, slope)
         return k.finish()
+
+    def _channel(self, k: Emitter, c: Index) -> _Channel:
+        mean, rstd = k.load("mean", c, 1), k.load("rstd", c, 1)
+        scale = k.mul(rstd, k.load("weight", c, 1)) if self.affine else rstd
+        bias = k.load("bias", c, 1) if self.affine and self._found_out else k.constant(0.0, 1)
+        return _Channel(c, mean, rstd, scale, bias)
+
+    def _finish(self, k: Emitter, channel: _Channel, dbias: Any, dot: Any) -> tuple[Any, Any]:
+        """From the sums of a channel: write dweight and dbias; what dx is made with."""
+        if self.affine:
+            k.store(k.mul(dot, channel.rstd), "dweight", channel.number)
+            k.store(dbias, "dbias", channel.number)
+        count = k.constant(1.0 / (self.x.images * cells_of(self.x)), 1)
+        level = k.mul(k.mul(channel.scale, dbias), count)
+        squared = k.mul(channel.rstd, channel.rstd)
+        return level, k.mul(k.mul(k.mul(channel.scale, squared), dot), count)
 
     def _planes(self, *more: Planes) -> list[Planes]:
         return merged(self.g, self.x, *([self.z] if self.z else []), *more)
@@ -195,21 +220,15 @@ class BatchNormGrad:
             g = k.select(k.builder.fcmp_ordered(">", z, zero), g, zero)
         return g, delta
 
-    def _sums(self, k: Emitter, channel: _Channel) -> tuple[Any, Any]:
-        """Σ g and Σ g · (x − mean): sums over planes first, so that they stay exact."""
+    def _sums(self, k: Emitter, channel: _Channel, block: Index) -> list[Any]:
+        """Σ g and Σ g · (x − mean) over the planes of a block, for each of its images."""
         planes = self._planes(*([self.residual] if self.residual else []))
-        block_of = planes[0].block
-        totals = [k.variable(k.constant(0.0, block_of)) for _ in range(2)]
-        with k.loop(0, planes[0].blocks) as block:
-            found = sums(k, planes[0].sizes[-1], block_of, 2)
-            with outer(k, *planes) as rows:
-                starts = channel.starts(k, planes, block, rows)
-                add = functools.partial(self._add, k, channel, starts, found)
-                over(k, planes[0].sizes[-1], block_of, add, len(found[0]))
-            for total, ways in zip(totals, found, strict=True):
-                total.set(k.add(total.get(), summed(k, ways, block_of)))
-        dbias, dot = (k.total(total.get()) for total in totals)
-        return dbias, dot
+        found = sums(k, planes[0].sizes[-1], planes[0].block, 2)
+        with outer(k, *planes) as rows:
+            starts = channel.starts(k, planes, block, rows)
+            add = functools.partial(self._add, k, channel, starts, found)
+            over(k, planes[0].sizes[-1], planes[0].block, add, len(found[0]))
+        return [summed(k, ways, planes[0].block) for ways in found]
 
     def _add(
         self, k: Emitter, channel: _Channel, starts: list[Index], found: list[list[Variable]],
@@ -223,13 +242,14 @@ class BatchNormGrad:
         found[0][way].set(k.add(found[0][way].get(), g))
         found[1][way].set(k.fma(g, delta, found[1][way].get()))
 
-    def _write(self, k: Emitter, channel: _Channel, level: Any, slope: Any) -> None:
+    def _write(
+        self, k: Emitter, channel: _Channel, block: Index, live: int, level: Any, slope: Any
+    ) -> None:
         planes = self._planes(self.dx)
-        for first, after, live in ranges(planes[0]):
-            with k.loop(first, after) as block, outer(k, *planes) as rows:
-                starts = channel.starts(k, planes, block, rows)
-                one = functools.partial(self._cell, k, channel, starts, level, slope, live)
-                over(k, planes[0].sizes[-1], planes[0].block, one, 2)
+        with outer(k, *planes) as rows:
+            starts = channel.starts(k, planes, block, rows)
+            one = functools.partial(self._cell, k, channel, starts, level, slope, live)
+            over(k, planes[0].sizes[-1], planes[0].block, one, 2)
 
     def _cell(
         self, k: Emitter, channel: _Channel, starts: list[Index], level: Any, slope: Any, live: int,
@@ -250,6 +270,7 @@ class _Channel:
 
     number: Index
     mean: Any
+    rstd: Any
     scale: Any
     bias: Any
 

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from rot180.core.kinds import Map
 from rot180.core.program import Instruction, Scope
 from rot180.jit.fuse import Claims, single_reader
+from rot180.jit.layout import Planes
 from rot180.jit.norm import BatchNorm, BatchNormGrad
+from rot180.jit.norm_blocks import (
+    FinishMoments,
+    FinishSums,
+    GradPlanes,
+    NormPlanes,
+    PlaneMoments,
+    PlaneSums,
+)
+from rot180.jit.schedule import worthwhile
 from rot180.jit.task import Call, Places, Task, Temporary
 
 __all__ = ["batch_norm"]
@@ -82,18 +93,25 @@ def _forward_task(claims: Claims, norm: _Norm, x: int, running: dict[int, int]) 
     affine = scope.input("weight") is not None
 
     def lower(where: Places) -> list[Call]:
+        planes = where.planes[x]
         residual = None if norm.residual is None else where.planes[norm.residual]
-        kernel = BatchNorm(
-            where.planes[x], where.planes[norm.result], residual, norm.relu, affine, bool(running),
+        settings = (
+            planes, where.planes[norm.result], residual, norm.relu, affine, bool(running),
             float(scope.setting("momentum")), float(scope.setting("eps")), dtype,
         )  # fmt: skip
-        saved = {n: Temporary(n, channels, dtype, owner=norm.number) for n in ("mean", "rstd")}
-        arrays = {
-            "x": x, "z": norm.result, "residual": norm.residual, **saved,
+        arrays: dict[str, int | Temporary | None] = {
+            "x": x, "z": norm.result, "residual": norm.residual, **_saved(norm, channels, dtype),
             **{n: scope.input(n) for n in ("weight", "bias", "running_mean", "running_var")},
         }  # fmt: skip
-        written = ("z", "mean", "rstd", *(("running_mean", "running_var") if running else ()))
-        return [Call(kernel, {n: a for n, a in arrays.items() if a is not None}, written)]
+        moved = ("running_mean", "running_var") if running else ()
+        if not worthwhile(planes.blocks, where.parts):
+            return [_call(BatchNorm(*settings), arrays, ("z", "mean", "rstd", *moved))]
+        arrays |= _of_planes(planes, dtype, "means", "squares")
+        return [
+            _call(PlaneMoments(*settings), arrays, ("means", "squares")),
+            _call(FinishMoments(*settings), arrays, ("mean", "rstd", *moved)),
+            _call(NormPlanes(*settings), arrays, ("z",)),
+        ]
 
     words = ("" if norm.residual is None else " + residual") + (" + relu" if norm.relu else "")
     reads = [
@@ -108,6 +126,25 @@ def _forward_task(claims: Claims, norm: _Norm, x: int, running: dict[int, int]) 
         same={new: target for target, new in running.items()},
     )
     claims.take(places, task)
+
+
+def _call(
+    kernel: Any, arrays: dict[str, int | Temporary | None], written: tuple[str, ...]
+) -> Call:
+    """A call with those of the arrays that the kernel has."""
+    given = {n: a for n in kernel.arrays if (a := arrays[n]) is not None}
+    return Call(kernel, given, written)
+
+
+def _saved(norm: _Norm, channels: int, dtype: str) -> dict[str, Temporary]:
+    """What the forward pass leaves for the backward pass."""
+    return {n: Temporary(n, channels, dtype, owner=norm.number) for n in ("mean", "rstd")}
+
+
+def _of_planes(planes: Planes, dtype: str, *names: str) -> dict[str, Temporary]:
+    """Numbers of every plane of every image."""
+    size = planes.blocks * planes.channels * planes.block
+    return {name: Temporary(name, size, dtype) for name in names}
 
 
 def _followers(claims: Claims, norm: _Norm) -> list[int]:
@@ -195,27 +232,27 @@ def _backward_task(
     def lower(where: Places) -> list[Call]:
         z = where.planes[norm.result] if relu and norm.residual is not None else None
         passed = None if dresidual is None else where.planes[dresidual]
-        kernel = BatchNormGrad(
-            where.planes[upstream],
-            where.planes[x],
-            where.planes[dx],
-            z,
-            passed,
-            relu,
-            affine,
-            dtype,
-        )
-        saved = {n: Temporary(n, channels, dtype, owner=norm.number) for n in ("mean", "rstd")}
-        sums = {
+        planes = where.planes[x]
+        settings = (where.planes[upstream], planes, where.planes[dx], z, passed, relu, affine, dtype)
+        sums: dict[str, int | Temporary] = {
             name: Temporary(name, channels, dtype) if number is None else number
             for name, number in (("dweight", dweight), ("dbias", dbias))
         }
-        arrays = {
-            "g": upstream, "x": x, "z": norm.result, "dx": dx, "dresidual": dresidual, **saved,
-            **sums, "weight": scope.input("weight"), "bias": scope.input("bias"),
+        arrays: dict[str, int | Temporary | None] = {
+            "g": upstream, "x": x, "z": norm.result, "dx": dx, "dresidual": dresidual, **sums,
+            **_saved(norm, channels, dtype), "weight": scope.input("weight"),
+            "bias": scope.input("bias"),
         }  # fmt: skip
-        written = ("dx", "dresidual", "dweight", "dbias")
-        return [Call(kernel, {n: a for n, a in arrays.items() if a is not None}, written)]
+        if not worthwhile(planes.blocks, where.parts):
+            written = ("dx", "dresidual", "dweight", "dbias")
+            return [_call(BatchNormGrad(*settings), arrays, written)]
+        arrays |= _of_planes(planes, dtype, "sums", "dots")
+        arrays |= {n: Temporary(n, channels, dtype) for n in ("level", "slope")}
+        return [
+            _call(PlaneSums(*settings), arrays, ("dresidual", "sums", "dots")),
+            _call(FinishSums(*settings), arrays, ("dweight", "dbias", "level", "slope")),
+            _call(GradPlanes(*settings), arrays, ("dx",)),
+        ]
 
     reads = [
         upstream,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from rot180.jit.task import Call, Task
 
-__all__ = ["Draft", "Group", "groups", "touching"]
+__all__ = ["Draft", "Group", "groups", "touching", "worthwhile"]
 
 Name = int | tuple[str, object]
 """A buffer: the number of a value, or a pair of a word and what it belongs to."""
@@ -76,7 +76,7 @@ def groups(drafts: Sequence[Draft], parts: int) -> list[Group]:
     open_blocks = 0
     while waiting:
         able = ready()
-        by_blocks = [n for n in able if _worthwhile(drafts[n].blocks, parts)]
+        by_blocks = [n for n in able if worthwhile(drafts[n].blocks, parts)]
         same = [n for n in by_blocks if drafts[n].blocks == open_blocks]
         n = (same or by_blocks or able)[0]
         blocks = drafts[n].blocks if n in by_blocks else 0
@@ -95,7 +95,7 @@ def _prepares(draft: Draft) -> bool:
     return all(isinstance(name, tuple) and name[0] != "output" for name in draft.written)
 
 
-def _worthwhile(blocks: int, parts: int) -> bool:
+def worthwhile(blocks: int, parts: int) -> bool:
     """Whether blocks can be dealt out evenly enough."""
     return blocks >= parts and (blocks % parts == 0 or blocks >= 4 * parts)
 
