@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 
 from rot180.data.imageset import ImageSet
+from rot180.data.prefetch import ahead
+from rot180.data.transforms import Compose, Normalize
 from rot180.errors import ArgumentError, DataError, DTypeError, ShapeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from numpy.typing import NDArray
 
@@ -30,12 +33,16 @@ class Dataset(Protocol):
 
 @dataclass(eq=False)
 class _Epoch:
-    """One pass: its own generator, so that a pass within a pass does not disturb it."""
+    """One pass: its own generator, so that a pass within a pass does not disturb it.
+
+    `now` is the generator's state after the batch just yielded, where more are made ahead.
+    """
 
     number: int
     generator: np.random.Generator
     start: dict[str, Any]
     position: int = 0
+    now: dict[str, Any] | None = None
 
 
 class DataLoader:
@@ -54,14 +61,17 @@ class DataLoader:
         generator: a seed, or a Generator of PCG64 to draw from; None takes fresh entropy, which
             `state_dict` still records.
         transform: called with the batch and the pass's generator.
+        prefetch: batches that a background thread makes ahead; the batches are the same. None: 2
+            for an `ImageSet` whose transform is made of this library's and does more than
+            normalise, else 0, for what is the user's own may not be made for another thread.
 
     Yields:
         (x, y): x contiguous float32 (N, C, H, W), after the transform; uint8 is divided by 255.
         y int64 (N,).
 
     Raises:
-        ArgumentError: batch_size below 1, a generator that is no PCG64, collate_fn together with
-            transform, a data set without length or items.
+        ArgumentError: batch_size below 1, prefetch below 0, a generator that is no PCG64,
+            collate_fn together with transform, a data set without length or items.
         DTypeError: images neither uint8 nor float, labels no integers.
         ShapeError: images of one batch differ in shape.
 
@@ -80,6 +90,7 @@ class DataLoader:
         drop_last: bool = False,
         generator: np.random.Generator | int | None = None,
         transform: Transform | None = None,
+        prefetch: int | None = None,
     ) -> None:
         if not isinstance(batch_size, int | np.integer) or batch_size is True or batch_size < 1:
             raise ArgumentError(
@@ -96,6 +107,10 @@ class DataLoader:
                 "DataLoader: collate_fn and transform",
                 rule="collate_fn makes the whole batch; call the transform in it",
             )
+        if prefetch is not None and (not isinstance(prefetch, int) or prefetch < 0):
+            raise ArgumentError(
+                "DataLoader: prefetch", expected="0 or more, or None", got=repr(prefetch)
+            )
         self.dataset = dataset
         self.batch_size = int(batch_size)
         self.shuffle = shuffle
@@ -103,6 +118,7 @@ class DataLoader:
         self.drop_last = drop_last
         self.transform = transform
         self.generator = _generator(generator)
+        self.prefetch = _depth(dataset, transform) if prefetch is None else prefetch
         self._begun = 0
         self._live: list[_Epoch] = []
         self._resumed: _Epoch | None = None
@@ -117,15 +133,22 @@ class DataLoader:
         epoch = self._begin()
         self._live.append(epoch)
         try:
-            order = self._order(epoch)
-            for number in range(epoch.position, len(self)):
-                first = number * self.batch_size
-                batch = self._batch(order[first : first + self.batch_size], epoch.generator)
-                epoch.position = number + 1
-                yield batch
+            made = self._made(epoch)
+            with contextlib.closing(ahead(made, self.prefetch) if self.prefetch else made) as found:
+                for batch, epoch.now in found:
+                    epoch.position += 1
+                    yield batch
         finally:
             if epoch in self._live:
                 self._live.remove(epoch)
+
+    def _made(self, epoch: _Epoch) -> Generator[tuple[Batch, dict[str, Any] | None], None, None]:
+        """The batches left of a pass, with the generator's state where that may run ahead."""
+        order = self._order(epoch)
+        for number in range(epoch.position, len(self)):
+            first = number * self.batch_size
+            batch = self._batch(order[first : first + self.batch_size], epoch.generator)
+            yield batch, _state(epoch.generator) if self.prefetch else None
 
     def state_dict(self) -> dict[str, Any]:
         """Where the loader stands, for JSON.
@@ -146,7 +169,7 @@ class DataLoader:
             "position": 0 if epoch is None else epoch.position,
             "generator": _state(self.generator),
             "epoch_start": None if epoch is None else epoch.start,
-            "epoch_now": None if epoch is None else _state(epoch.generator),
+            "epoch_now": None if epoch is None else epoch.now or _state(epoch.generator),
             **self._identity(),
         }
 
@@ -204,7 +227,8 @@ class DataLoader:
         if self.collate_fn is not None:
             return self.collate_fn([self.dataset[int(index)] for index in indices])
         if isinstance(self.dataset, ImageSet):
-            images, labels = self.dataset.images[indices], self.dataset.labels[indices]
+            images = self.dataset.images.take(indices, axis=0)
+            labels = self.dataset.labels.take(indices)
         else:
             images, labels = self._stack(indices)
         if self.transform is not None:
@@ -235,6 +259,14 @@ class DataLoader:
                 got=f"{labels.dtype} of shape {labels.shape}",
             )
         return np.stack(images), labels.astype(np.int64)
+
+
+def _depth(dataset: Dataset, transform: Transform | None) -> int:
+    """How many batches are made ahead when nobody says it: what is quickly made is made at once."""
+    steps = transform.transforms if isinstance(transform, Compose) else (transform,)
+    costly = any(step is not None and not isinstance(step, Normalize) for step in steps)
+    ours = all(step is None or type(step).__module__.startswith("rot180.data") for step in steps)
+    return 2 if isinstance(dataset, ImageSet) and costly and ours else 0
 
 
 def _generator(given: np.random.Generator | int | None) -> np.random.Generator:

@@ -158,8 +158,10 @@ class HorizontalFlip:
     ) -> NDArray[Any]:
         """The batch with some images mirrored; draws N numbers."""
         _check(images, "HorizontalFlip")
-        flipped = _needed(generator, "HorizontalFlip").random(len(images)) < self.p
-        return np.where(flipped[:, np.newaxis, np.newaxis, np.newaxis], images[..., ::-1], images)
+        flipped = np.flatnonzero(_needed(generator, "HorizontalFlip").random(len(images)) < self.p)
+        result: NDArray[Any] = images.copy()
+        result[flipped] = images[flipped, ..., ::-1]
+        return result
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 
 from rot180.errors import DataError
 from rot180.ops import cross_entropy
-from rot180.train.metrics import TopK
+from rot180.train.metrics import TopK, ranks
 from rot180.train.step import Eager, compile
 
 if TYPE_CHECKING:
@@ -49,8 +49,11 @@ class Tally:
         self._count += rows
         truth = np.asarray(labels)
         if output.ndim == 2 and truth.ndim == 1 and truth.dtype.kind in "iu":
+            found = ranks(output, truth)
             for k in (1, 5) if output.shape[1] > 5 else (1,):
-                self._top.setdefault(k, TopK(k)).update(output, truth)
+                if k not in self._top:
+                    self._top[k] = TopK(k)
+                self._top[k].count_ranks(found)
 
     def compute(self) -> dict[str, float]:
         """The key "loss", for a classifier "accuracy", and above five classes "top5_accuracy"."""

@@ -11,10 +11,10 @@ from rot180.errors import ArgumentError, DataError, ShapeError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["ConfusionMatrix", "TopK", "accuracy", "top_k_accuracy"]
+__all__ = ["ConfusionMatrix", "TopK", "accuracy", "ranks", "top_k_accuracy"]
 
 
-def _ranks(scores: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.int64]:
+def ranks(scores: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.int64]:
     """How many classes stand before the true one; equal scores: the lower class index is first."""
     if scores.ndim != 2 or labels.shape != scores.shape[:1]:
         raise ShapeError(
@@ -98,8 +98,12 @@ class TopK:
 
     def update(self, scores: NDArray[Any], labels: NDArray[Any]) -> None:
         """Count one batch: scores (N, classes), labels (N,)."""
-        self.correct += int((_ranks(scores, labels) < self.k).sum())
-        self.count += len(labels)
+        self.count_ranks(ranks(scores, labels))
+
+    def count_ranks(self, found: NDArray[np.int64]) -> None:
+        """Count one batch by its `ranks`."""
+        self.correct += int(np.count_nonzero(found < self.k))
+        self.count += len(found)
 
     def compute(self) -> float:
         """The accuracy so far, from 0 to 1; NaN before the first row."""
