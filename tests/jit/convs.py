@@ -30,7 +30,7 @@ Sizes = int | tuple[int, ...]
 
 @dataclass(frozen=True)
 class Conv:
-    """N images, C and K channels in all, and a window."""
+    """N images, C and K channels in all, and a window; `positive`: x and z hold no minus sign."""
 
     n: int
     c: int
@@ -42,6 +42,7 @@ class Conv:
     dilation: Sizes = 1
     groups: int = 1
     mode: str = "correlation"
+    positive: bool = False
 
     def __str__(self) -> str:
         size, taps = (
@@ -75,9 +76,12 @@ class Conv:
         """Float64 numbers for x, w and z that float32 holds, the last one an upstream gradient."""
         rng = np.random.default_rng(1)
         shapes = {o.name: o.shape for o in self.form.operands}
-        return {
+        found = {
             name: rng.standard_normal(shapes[name]).astype(np.float32).astype(np.float64)
             for name in ("x", "w", "z")
+        }
+        return {
+            name: np.abs(a) if self.positive and name != "w" else a for name, a in found.items()
         }
 
     @functools.lru_cache(maxsize=8)  # noqa: B019  (cases live as long as the tests)

@@ -100,7 +100,8 @@ def test_tails(conv: Conv, target: str, one: bool, output: str, rng: np.random.G
     mask[rng.random(shape) < 0.05] = np.nan
     along = bias.reshape(-1, *(1,) * axes)
     for chosen in [
-        ("bias",), ("relu",), ("bias", "relu"), ("mask",), ("plus", "relu"), ("bias", "plus", "mask"),
+        ("bias",), ("relu",), ("bias", "relu"), ("mask",), ("plus", "relu"),
+        ("bias", "plus", "mask"),
     ]:  # fmt: skip
         tail: dict[str, Any] = {name: True for name in chosen if name in ("bias", "relu")}
         tail |= {name: other for name in chosen if name in ("plus", "mask")}

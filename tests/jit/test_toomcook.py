@@ -1,4 +1,4 @@
-"""Toom-Cook: the matrices are exact, read for each of the three; their application is what they say."""
+"""Toom-Cook: the matrices are exact in all three readings; their application is what they say."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_correlation_and_both_gradients(m: int, r: int) -> None:
 
 @dataclass(frozen=True)
 class Applied:
-    """z = matrix · x, a vector of lanes for each row; columns that are known to be 0 are not read."""
+    """z = matrix · x, a vector of lanes for each row; what is known to be 0 is not read."""
 
     matrix: Matrix
     known: tuple[int, ...] = ()

@@ -1,4 +1,4 @@
-"""Winograd: transformed weights and correlation, both tiles, every overhang, against the definition."""
+"""Winograd: transformed weights and correlation, both tiles, every overhang."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from rot180.jit.winograd import Correlate, TransformWeights
 BOUNDS = {2: 1e-5, 4: 5e-5}
 EXACT = {2: 1e-14, 4: 1e-13}
 
+IMAGES = (5, 16, 19, 2, 17, 9, 33, 5, 3)
+PADDING = (1, 0, 1, 2, 1, 1, 0, 1, 1)
 SIZES = [(3, 3), (4, 5), (6, 7), (8, 9), (10, 11), (13, 12), (5, 14), (16, 3), (15, 17)]
 CHANNELS = [(1, 5), (3, 16), (5, 1), (16, 3), (17, 5), (64, 17), (3, 3), (1, 1), (5, 64)]
 CASES = [
     *(
         Conv(n, c, k, sizes, 3, padding=p)
-        for n, (c, k), sizes, p in zip(
-            (5, 16, 19, 2, 17, 9, 33, 5, 3), CHANNELS, SIZES, (1, 0, 1, 2, 1, 1, 0, 1, 1), strict=True
-        )
+        for n, (c, k), sizes, p in zip(IMAGES, CHANNELS, SIZES, PADDING, strict=True)
     ),
     Conv(6, 4, 6, (6, 9), 3, padding=((2, 0), (0, 1))),
 ]  # fmt: skip

@@ -7,7 +7,8 @@
 
 A chunk's rows of x and g stay in the second cache while all tasks pass over them, so the loops over
 chunks and tasks are exchanged and the sums wait in scratch memory; where one chunk is all there is
-they never leave the registers. A task belongs to one part: no two parts add to one cell.
+they never leave the registers. Each chunk is summed apart, since two short sums round less than a
+long one. A task belongs to one part: no two parts add to one cell.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from rot180.jit.blocking import Row, cut, vectors
+from rot180.jit.blocking import Row, vectors
 from rot180.jit.emit import Emitter
 from rot180.jit.layout import Planes
 from rot180.jit.target import Target
@@ -146,13 +147,12 @@ class DirectWeight:
                         itertools.product(range(height), range(depth), range(self.kernel[-1]))
                     )
                     sums = {cell: k.variable(zero) for cell in cells}
+                    self._sweep(k, row, place, block, span, sums, height, depth)
                     if chunks > 1:
                         with k.all_of([(number, ">", 0)]):
                             for i, cell in enumerate(cells):
-                                where = k.at(waiting, i * row.lanes)
-                                sums[cell].set(k.load("sums", where, row.lanes))
-                    self._sweep(k, row, place, block, span, sums, height, depth)
-                    if chunks > 1:
+                                earlier = k.load("sums", k.at(waiting, i * row.lanes), row.lanes)
+                                sums[cell].set(k.add(earlier, sums[cell].get()))
                         with k.all_of([(number, "<", chunks - 1)]):
                             for i, cell in enumerate(cells):
                                 k.store(sums[cell].get(), "sums", k.at(waiting, i * row.lanes))

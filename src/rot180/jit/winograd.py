@@ -134,7 +134,8 @@ class Correlate:
 
     def _slice(self, target: Target, channels: int) -> int:
         """Elements of V or M from ξ to ξ: one vector more than it holds, since 36 writes whose
-        distance is a power of two would all fall into one set of the first cache."""
+        distance is a power of two would all fall into one set of the first cache.
+        """
         return (channels * self.group(target) + 1) * target.lanes(np.dtype(self.dtype))
 
     @property

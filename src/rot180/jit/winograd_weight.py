@@ -6,7 +6,8 @@
         for ξ:  dU[ξ, k, c] += Σ_image Y[ξ, image, k] · V[ξ, image, c]
     dw[k, c] = Gᵀ dU G          db[k] = Σ Y[(1, 1), image, k]: there A sums the tile
 
-With lanes along channels the sum over images crosses no lanes. Every thread adds to a dU of its own
+With lanes along channels the sum over images crosses no lanes. Each group of tiles is summed apart,
+then added to dU: two short sums round less than a long one. Every thread adds to a dU of its own
 (cleared first); `InverseWeights` adds them up, in the order of the threads.
 """
 
@@ -93,7 +94,8 @@ class WeightGrad:
 
     def _slice(self, target: Target, width: int) -> int:
         """Elements of V or Y from ξ to ξ: one vector more than it holds, since 36 writes whose
-        distance is a power of two would all fall into one set of the first cache."""
+        distance is a power of two would all fall into one set of the first cache.
+        """
         lanes = target.lanes(np.dtype(self.dtype))
         return self.group(target) * lanes * width + lanes
 
@@ -186,7 +188,7 @@ class WeightGrad:
                             [k.at(goal, a * width + b * k.lanes) for b in range(span)]
                             for a in range(tall)
                         ]
-                        sums = [[k.variable(k.load("du", p)) for p in line] for line in places]
+                        sums = [[k.variable(k.constant(0.0)) for _ in line] for line in places]
                         with k.loop(0, images) as i:
                             left = k.at((xi, by_v), (i, width), (c, k.lanes))
                             right = k.at((xi, by_y), (i, wide), o)
@@ -197,20 +199,21 @@ class WeightGrad:
                                     sums[a][b].set(k.fma(g, xs[b], sums[a][b].get()))
                         for a in range(tall):
                             for b in range(span):
-                                k.store(sums[a][b].get(), "du", places[a][b])
+                                goal = places[a][b]
+                                k.store(k.add(k.load("du", goal), sums[a][b].get()), "du", goal)
 
     def _add_bias(self, k: Emitter, y: Any, images: int) -> None:
-        """db += Σ Y at the point (1, 1), where A g Aᵀ is the sum of the tile."""
+        """Db += Σ Y at the point (1, 1), where A g Aᵀ is the sum of the tile."""
         point = self.tile + 3
         with k.loop(0, self.filters, k.lanes) as o:
             where = k.at((k.worker, self.filters), o)
-            total = k.variable(k.load("db", where))
+            total = k.variable(k.constant(0.0))
             with k.loop(0, images) as i:
                 value = k.load(
                     y, k.at(point * self._slice(k.target, self.filters), (i, self.filters), o)
                 )
                 total.set(k.add(total.get(), value))
-            k.store(total.get(), "db", where)
+            k.store(k.add(k.load("db", where), total.get()), "db", where)
 
 
 @dataclass(frozen=True)
