@@ -63,7 +63,7 @@ def test_threads_end_with_their_pass():
     assert not threads()
     assert len(list(loader(2))) == 7
     assert not threads()
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt):  # noqa: PT012
         for _ in loader(2):
             raise KeyboardInterrupt
     assert not threads()
@@ -76,7 +76,7 @@ def test_an_error_comes_where_its_batch_would_have_come():
         raise ZeroDivisionError("the third")
 
     seen = []
-    with pytest.raises(ZeroDivisionError, match="the third"):
+    with pytest.raises(ZeroDivisionError, match="the third"):  # noqa: PT012
         for item in ahead(source(), 3):
             seen.append(item)  # noqa: PERF402
     assert seen == [1, 2]
