@@ -16,7 +16,7 @@ from rot180.cli.options import as_json, emit_json
 
 __all__ = ["doctor"]
 
-_CORE = ("numpy", "click", "rich", "safetensors", "tomli-w")
+_CORE = ("numpy", "llvmlite", "click", "rich", "safetensors", "tomli-w")
 _EXTRAS = {"matplotlib": "plot", "pillow": "data", "pooch": "data", "sympy": "explain"}
 
 
@@ -43,6 +43,7 @@ def _look() -> dict[str, Any]:
         "processor": _processor(),
         "cores": {"usable": usable, "present": os.cpu_count()},
         "blas": _blas(),
+        "compiled": _compiled(),
         "core": {name: _version(name) for name in _CORE},
         "extras": {
             name: {"version": _version(name), "extra": extra} for name, extra in _EXTRAS.items()
@@ -74,6 +75,28 @@ def _blas() -> str:
     return f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip()
 
 
+def _compiled() -> dict[str, Any]:
+    """What the compiled step has here: target, threads, and where its code is kept."""
+    from rot180.jit import get_num_threads
+    from rot180.jit.cache import Cache, default_folder
+
+    try:
+        from rot180.jit import host
+
+        target = host()
+    except ImportError:
+        return {"target": None}
+    entries = Cache(default_folder()).entries()
+    return {
+        "target": target.name,
+        "vector_bytes": target.vector_bytes,
+        "threads": get_num_threads(),
+        "cache": str(default_folder()),
+        "cache_entries": len(entries),
+        "cache_bytes": sum(size for _, size, _ in entries),
+    }
+
+
 def _show(found: dict[str, Any]) -> None:
     cores = found["cores"]
     click.echo(f"rot180      {found['rot180']}")
@@ -83,6 +106,18 @@ def _show(found: dict[str, Any]) -> None:
         f"processor   {found['processor']}, {cores['usable']} of {cores['present']} cores usable"
     )
     click.echo(f"BLAS        {found['blas']}")
+    how = found["compiled"]
+    if how["target"] is None:
+        click.echo("compiled    nothing: steps run on NumPy, operation by operation")
+    else:
+        click.echo(
+            f"compiled    {how['target']}, vectors of {how['vector_bytes']} bytes, "
+            f"{how['threads']} threads"
+        )
+        click.echo(
+            f"cache       {how['cache']}: {how['cache_entries']} kernels, "
+            f"{how['cache_bytes'] / 2**20:.1f} MiB"
+        )
     for name, version in found["core"].items():
         click.echo(f"{name:11} {version or 'MISSING, and needed: python -m pip install rot180'}")
     for name, entry in found["extras"].items():

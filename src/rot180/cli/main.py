@@ -28,6 +28,8 @@ _VERBS = {
     "identify": ("check", "identify", "Find the convention behind arrays."),
     "shape": ("shape", "shape", "Compute sizes, remainder and adjoint windows of layers."),
     "data": ("data", "data", "List data sets, or fetch one."),
+    "bench": ("bench", "bench", "Measure a compiled training step, and show why it takes so long."),
+    "cache": ("bench", "cache", "Show or clear the machine code that is kept on disk."),
     "doctor": ("doctor", "doctor", "Show versions, processor, and what is installed."),
 }
 
