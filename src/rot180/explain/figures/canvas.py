@@ -183,15 +183,20 @@ class Sheet:
 
     def line(
         self, points: Sequence[tuple[float, float]], ink: str, width: float = 1.5,
-        opacity: float = 1.0, arrow: bool = False,
+        opacity: float = 1.0, arrow: bool = False, rise: float = 0.0,
     ) -> None:  # fmt: skip
-        """A line, or an arrow, through points."""
+        """A line through points, or an arrow from the first to the last, in a bow of this height.
+
+        The height of a bow is measured from the middle between both ends.
+        """
         if arrow:
             (x1, y1), (x2, y2) = points[0], points[-1]
+            bow = f"arc3,rad={-2 * rise / max(abs(x2 - x1), 1e-9)}"
+            self.reach((x1 + x2) / 2, (y1 + y2) / 2 - rise)
             self._axes.add_artist(
                 self._patches.FancyArrowPatch(
-                    (x1, y1), (x2, y2), arrowstyle="-|>", mutation_scale=12, color=ink,
-                    linewidth=width, shrinkA=0, shrinkB=0, zorder=1,
+                    (x1, y1), (x2, y2), connectionstyle=bow, arrowstyle="-|>",
+                    mutation_scale=12, color=ink, linewidth=width, shrinkA=0, shrinkB=0, zorder=1,
                 )
             )  # fmt: skip
         else:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["graph", "layers_of"]
 
-_WIDE, _TALL, _APART, _BELOW = 3.6, 2.1, 6.4, 2.8
+_WIDE, _TALL, _APART, _BELOW = 3.6, 2.1, 7.4, 2.8
 
 
 def layers_of(view: Graph) -> dict[str, int]:
@@ -45,6 +45,8 @@ def graph(e: Explanation, of: str, cell: Cell | None, *, symbols: bool = False,
     sheet = Sheet(e.lang, dark)
     top = heading(sheet, e)
     depth = layers_of(view)
+    spans = [depth[edge.target] - depth[edge.source] - 1 for edge in view.edges]
+    top += 0.75 * max(spans, default=0)  # room for bows
     layers: dict[int, list[str]] = {}
     for node in view.nodes:
         layers.setdefault(depth[node.name], []).append(node.name)
@@ -57,10 +59,15 @@ def graph(e: Explanation, of: str, cell: Cell | None, *, symbols: bool = False,
     for edge in view.edges:
         (x1, y1), (x2, y2) = places[edge.source], places[edge.target]
         start, end = (x1 + _WIDE, y1 + _TALL / 2), (x2, y2 + _TALL / 2)
-        sheet.line([start, end], sheet.paper.soft, 1.4, arrow=True)
+        layers_between = depth[edge.target] - depth[edge.source] - 1
+        rise = 0.0
+        if layers_between > 0:  # over the boxes in between, not through them
+            start, end = (x1 + _WIDE * 0.6, y1), (x2 + _WIDE * 0.4, y2)
+            rise = 0.35 + 0.75 * layers_between
+        sheet.line([start, end], sheet.paper.soft, 1.4, arrow=True, rise=rise)
         local = edge.local if edge.number is None or edge.local == short(edge.number) else (
             f"{edge.local} = {short(edge.number)}")  # fmt: skip
-        at = (start[0] * 0.55 + end[0] * 0.45, start[1] * 0.55 + end[1] * 0.45 - 0.12)
+        at = (start[0] * 0.55 + end[0] * 0.45, start[1] * 0.55 + end[1] * 0.45 - 0.12 - rise)
         sheet.text(*at, local, 11, sheet.paper.soft, halo=True, vertical="bottom")
     for node in view.nodes:
         x, y = places[node.name]

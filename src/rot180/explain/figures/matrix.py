@@ -33,7 +33,7 @@ def matrix(e: Explanation, of: str, cell: Cell | None, *, symbols: bool = True,
     rows, columns = len(view.targets), len(view.sources)
     check_size(e, rows * columns)
     sheet = Sheet(e.lang, dark)
-    y = heading(sheet, e) + 0.7
+    y = heading(sheet, e) + (0.7 if columns <= 2 * rows else 1.9)
     count = 1 + max((edge.tap for edge in view.edges), default=0)
     if e.window is not None:
         count = max(count, int(np.prod(e.window.kernel)))
@@ -58,6 +58,12 @@ def matrix(e: Explanation, of: str, cell: Cell | None, *, symbols: bool = True,
         if symbols and edge.weight is not None:
             text = label(e, edge.weight)
         sheet.cell(*place, Look(text, colours[edge.tap], "none"), size)
+    if columns > 2 * rows:  # the source lies above the columns
+        low = y - 0.6 - size
+        for j, source in enumerate(view.sources):
+            sheet.cell(left + j * size, low, sources(source.index), size)
+        caption(sheet, e, left - 0.9, low + 0.7 * size, view.relation.source)
+        return sheet
     right = left + columns * size
     sheet.text(right + 0.45, middle, "·", 26, sheet.paper.soft)
     start = max(y, middle - columns * size / 2)

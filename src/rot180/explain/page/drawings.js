@@ -84,22 +84,25 @@ function graphView() {
   }
   const layers = [];
   for (const entry of nodes) (layers[depth[entry.name]] ||= []).push(entry);
-  const wide = 240,
+  const wide = 262,
     high = 124,
     box = 132,
     tall = 84;
   const most = Math.max(...layers.map((layer) => (layer || []).length));
+  const spans = edges.map(({ source, target }) => depth[target] - depth[source] - 1);
+  const crossed = Math.max(0, ...spans);
+  const top = crossed && 24 + 30 * crossed; // room for bows
   const place = {};
   layers.forEach((layer, i) =>
     layer.forEach(({ name }, j) => {
-      place[name] = [i * wide + 4, (most * high * (j + 0.5)) / layer.length - tall / 2];
+      place[name] = [i * wide + 4, top + (most * high * (j + 0.5)) / layer.length - tall / 2];
     }),
   );
   const drawing = svg(
     "svg",
     {
       width: (layers.length - 1) * wide + box + 8,
-      height: most * high,
+      height: top + most * high,
       role: "img",
       "aria-label": page.say("about graph"),
     },
@@ -130,25 +133,29 @@ function graphView() {
     ];
   };
   for (const { source, target, local } of edges) {
-    const [x1, y1] = place[source],
-      [x2, y2] = place[target];
+    const between = depth[target] - depth[source] - 1;
+    let [x1, y1] = place[source];
+    let [x2, y2] = place[target];
+    const rise = between > 0 ? 16 + 30 * between : 0;
+    if (rise) {
+      // over the boxes in between, not through them
+      x1 += box * 0.6;
+      x2 += box * 0.4;
+    } else {
+      x1 += box;
+      y1 += tall / 2;
+      y2 += tall / 2;
+    }
+    const t = rise ? 0.5 : 0.42;
+    const bend = `${(x1 + x2) / 2} ${(y1 + y2) / 2 - 2 * rise}`;
+    const at = { x: x1 + (x2 - x1) * t, y: y1 + (y2 - y1) * t - 7 - rise, class: "local" };
     drawing.append(
-      svg("line", {
-        x1: x1 + box,
-        y1: y1 + tall / 2,
-        x2,
-        y2: y2 + tall / 2,
+      svg("path", {
+        d: `M${x1} ${y1} Q${bend} ${x2} ${y2}`,
         class: "arrow",
         "marker-end": "url(#tip)",
       }),
-    );
-    const t = 0.42;
-    drawing.append(
-      svg(
-        "text",
-        { x: x1 + box + (x2 - x1 - box) * t, y: y1 + tall / 2 + (y2 - y1) * t - 7, class: "local" },
-        local,
-      ),
+      svg("text", at, local),
     );
   }
   for (const { name, operation, delta } of nodes) {
