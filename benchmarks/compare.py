@@ -7,7 +7,9 @@ For each network and batch size a table says the median time of each side; the r
 time ÷ ours, where best is the variant whose median is least, as the median of all rounds with its
 quartiles; the most memory that each process held; and what our first step took, with an empty
 cache and with a full one (from `compile(...)` on: no imports). Numbers and a picture go to the
-folder. A real-time priority (`chrt -f 5`) keeps other programs out, from all sides alike.
+folder. A real-time priority keeps other programs out, from all sides alike: `chrt -r 5`, and never
+-f, since oneDNN's threads wait for each other without giving a processor away: where two that are
+never interrupted want the same one, the machine stands still.
 """
 
 from __future__ import annotations
@@ -77,9 +79,11 @@ def cell(
     """
     first = first_steps(function, name, batch, threads)
     workers = [Worker(side, threads) for side in (OURS, *sides)]
-    for worker in workers:
+    failed = {}
+    for worker in workers:  # one after the other: two that compute at once would share processors
         worker.ask((function, {"name": name, "batch": batch}))
-    failed = {w.side.name: w.fault for w in workers if not w.answers()}
+        if not worker.answers():
+            failed[worker.side.name] = worker.fault
     if OURS.name in failed:
         raise RuntimeError(failed[OURS.name])
     able = [w for w in workers if not w.fault]

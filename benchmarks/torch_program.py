@@ -84,6 +84,23 @@ def _he(model: torch.nn.Module) -> None:
             torch.nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
 
 
+def _refuse_others(recipe: dict[str, Any]) -> None:
+    """Only what is done here as `rot180 train` does it may be asked for."""
+    data, options = recipe["data"], recipe["train"]
+    asked = {
+        "rotate": data["rotate"],
+        "size": data["size"],
+        "flip without pad_crop": data["flip"] and not data["pad_crop"],
+        "another schedule": recipe["schedule"]["name"] != "onecycle",
+        "label_smoothing": options["label_smoothing"],
+        "clip_grad_norm": options["clip_grad_norm"],
+        "accumulate_grad_batches": options["accumulate_grad_batches"] != 1,
+    }
+    missing = [name for name, wanted in asked.items() if wanted]
+    if missing:
+        raise ValueError(f"the PyTorch program does not do: {', '.join(missing)}")
+
+
 def train(root: Path, recipe: dict[str, Any], compiled: bool) -> dict[str, Any]:
     """Train and test.
 
@@ -92,6 +109,7 @@ def train(root: Path, recipe: dict[str, Any], compiled: bool) -> dict[str, Any]:
         recipe: the tables of `rot180.train.recipe`.
         compiled: whether by `torch.compile`.
     """
+    _refuse_others(recipe)
     data, options = recipe["data"], recipe["train"]
     started = time.perf_counter()
     torch.manual_seed(options["seed"])

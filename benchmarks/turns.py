@@ -11,7 +11,10 @@ import importlib
 import multiprocessing
 import os
 import resource
+import signal
 import statistics
+import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -112,6 +115,9 @@ class Worker:
 
     def __init__(self, side: Side, threads: int) -> None:
         context = multiprocessing.get_context("spawn")
+        # who is told to end does not leave its daemons behind
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
         self.side = side
         self.fault = ""
         self._pipe, theirs = context.Pipe()
