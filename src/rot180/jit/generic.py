@@ -27,6 +27,7 @@ from rot180.jit.generic_select import Chosen
 from rot180.jit.kernel import Kernel
 from rot180.jit.layout import Layout
 from rot180.jit.pointwise import Pointwise, Reduce
+from rot180.jit.rest import ClearRest
 from rot180.jit.task import Call, Places, Temporary
 
 __all__ = ["generic_calls", "lower"]
@@ -115,7 +116,21 @@ def _(
 
 
 def generic_calls(instruction: Instruction, where: Places) -> list[Call]:
-    """One instruction of a program as calls of kernels."""
+    """One instruction of a program as calls of kernels; dead lanes of what it makes become 0."""
+    return [*_own_calls(instruction, where), *_clear_rest(instruction, where)]
+
+
+def _clear_rest(instruction: Instruction, where: Places) -> list[Call]:
+    found = []
+    for number in instruction.outputs:
+        planes = where.planes.get(number)
+        if planes is not None and planes.images % planes.block and where.dtypes[number].kind == "f":
+            kernel = ClearRest(planes, where.dtypes[number].name)
+            found.append(Call(kernel, {"z": number}, ("z",)))
+    return found
+
+
+def _own_calls(instruction: Instruction, where: Places) -> list[Call]:
     numbers = (*instruction.inputs, *instruction.outputs)
     kernel, names = lower(
         instruction.kind,

@@ -308,6 +308,8 @@ def _placed(
 ) -> Plan:  # fmt: skip
     """Order the calls, give every buffer a place, and set barriers."""
     outside = {v.number for v in program.values if v.role != "computed"} - set(places.planes)
+    # an output may be a view: what is outside of the arena is what it shows
+    outputs = {n: aliases.get(at, at) if isinstance(at, int) else at for n, at in outputs.items()}
     outside |= {number for number in outputs.values() if isinstance(number, int)}
     buffers: dict[Name, Buffer] = {}
     drafts: list[Draft] = []
@@ -347,9 +349,7 @@ def _placed(
         buffers[name] = Buffer(buffers[name].dtype, buffers[name].size, offset)
     ordered_calls = _with_cleared_halos(ordered_calls, buffers, places)
     table = _with_barriers(ordered_calls, buffers, parts)
-    return Plan(
-        program, target, parts, tuple(tasks), table, buffers, size, least, outputs
-    )
+    return Plan(program, target, parts, tuple(tasks), table, buffers, size, least, outputs)
 
 
 def _has_zeros(places: Places, name: int) -> bool:

@@ -122,8 +122,9 @@ class Runner:
         for name, place in plan.outputs.items():
             value = plan.program.value(dict(plan.program.outputs)[name])
             if place in self._slots or place not in plan.buffers:
-                self.outputs[name] = np.zeros(value.shape, value.dtype)
-                self._point(place, self.outputs[name])
+                if place not in self._held:  # two outputs may be views of one value
+                    self._point(place, np.zeros(value.shape, value.dtype))
+                self.outputs[name] = self._held[place].reshape(value.shape)
         for number, array in plan.program.constants.items():
             self._point(number, np.ascontiguousarray(array))
         gate = gate_row(plan)
