@@ -16,8 +16,8 @@ import rot180.nn.functional as F
 from rot180 import nn, optim
 from rot180.core import Program, Tracer, gradients
 from rot180.jit import Plan, Runner, host, make_plan, set_num_threads
-from rot180.jit.convert import Pack, Unpack
-from rot180.jit.plan import Row
+from rot180.jit.families.convert import Pack, Unpack
+from rot180.jit.planning.plan import Row
 
 __all__ = ["Bare", "convolution", "inference", "program", "set_threads", "training"]
 

@@ -17,8 +17,8 @@ from harness import Buffer, blank, pack
 import rot180  # noqa: F401  (fills in the readers of the kinds)
 from rot180.core import Form
 from rot180.core.kinds import run as eager
-from rot180.jit.convolution import Geometry, geometry, halo
-from rot180.jit.layout import Planes
+from rot180.jit.emission.layout import Planes
+from rot180.jit.planning.convolution import Geometry, geometry, halo
 from rot180.ops.conv import _form
 from rot180.window import Window
 

@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rot180.jit.emission.kernel import Kernel
+from rot180.jit.emission.layout import Layout, Planes, plain
+from rot180.jit.emission.target import TARGETS, Target, host
 from rot180.jit.engine import Code, compile_object
-from rot180.jit.kernel import Kernel
-from rot180.jit.layout import Layout, Planes, plain
-from rot180.jit.target import TARGETS, Target, host
 
 __all__ = ["RUNNABLE", "Buffer", "blank", "code_of", "given", "pack", "places", "run", "unpack"]
 

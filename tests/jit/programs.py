@@ -15,8 +15,8 @@ from harness import GUARD
 
 from rot180.core import Program
 from rot180.jit import Plan, Runner, host, make_plan
-from rot180.jit.arena import ALIGNMENT
-from rot180.jit.layout import Planes
+from rot180.jit.emission.layout import Planes
+from rot180.jit.planning.arena import ALIGNMENT
 
 __all__ = ["compared", "halo_cells", "poisoned", "random_model"]
 
@@ -166,11 +166,17 @@ def _random_layer(
     if kind == "relu":
         return nn.ReLU()
     if kind == "activation":
-        return one(nn.Tanh(), nn.Sigmoid(), nn.SiLU(), nn.GELU(), nn.ELU(), nn.Softplus(), nn.Dropout(0.3))
+        return one(
+            nn.Tanh(), nn.Sigmoid(), nn.SiLU(), nn.GELU(), nn.ELU(), nn.Softplus(), nn.Dropout(0.3)
+        )
     if kind == "norm":
         return of("BatchNorm")(c)
     if kind == "group":
-        return one(nn.GroupNorm(one(1, c), c), nn.LayerNorm(list(shape)), of("InstanceNorm")(c, affine=True))
+        return one(
+            nn.GroupNorm(one(1, c), c),
+            nn.LayerNorm(list(shape)),
+            of("InstanceNorm")(c, affine=True),
+        )
     if kind == "transpose":
         return of("ConvTranspose")(c, one(1, 2, 3), 2, one(1, 2) if smallest < 8 else 1)
     if kind == "pad":

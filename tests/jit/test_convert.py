@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from harness import RUNNABLE, Buffer, blank, code_of, given, run
 
-from rot180.jit.convert import Pack, Unpack
-from rot180.jit.halo import ClearHalo
-from rot180.jit.layout import Planes
-from rot180.jit.target import TARGETS
+from rot180.jit.emission.layout import Planes
+from rot180.jit.emission.target import TARGETS
+from rot180.jit.families.convert import Pack, Unpack
+from rot180.jit.families.halo import ClearHalo
 
 SHAPES = [
     (1, 1, (1,)), (3, 2, (5, 7)), (16, 3, (8, 8)), (19, 5, (3, 17)), (33, 2, (4, 3, 5)),

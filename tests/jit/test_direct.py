@@ -9,9 +9,9 @@ import pytest
 from convs import Conv, error, images
 from harness import RUNNABLE, Buffer, blank, code_of, given, run
 
-from rot180.jit.direct import Direct, forward_phases, input_phases
-from rot180.jit.layout import Planes
-from rot180.jit.target import TARGETS
+from rot180.jit.emission.layout import Planes
+from rot180.jit.emission.target import TARGETS
+from rot180.jit.families.direct import Direct, forward_phases, input_phases
 
 CASES = [
     Conv(5, 3, 4, (6, 7), 3, padding=1),

@@ -10,8 +10,8 @@ from convs import Conv, error, images
 from harness import RUNNABLE, Buffer, blank, code_of, run
 from test_direct import CASES, REAL
 
-from rot180.jit.direct_weight import DirectWeight
-from rot180.jit.target import TARGETS, Target
+from rot180.jit.emission.target import TARGETS, Target
+from rot180.jit.families.direct_weight import DirectWeight
 
 
 def kernel_of(conv: Conv, block: int, dtype: str) -> DirectWeight:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from harness import RUNNABLE, blank, code_of, given, run
 
-from rot180.jit.emit import Emitter
-from rot180.jit.functions import FUNCTIONS
-from rot180.jit.target import TARGETS, Target
+from rot180.jit.emission.emit import Emitter
+from rot180.jit.emission.functions import FUNCTIONS
+from rot180.jit.emission.target import TARGETS, Target
 from rot180.kernels import special
 
 NAN, INF = np.nan, np.inf

@@ -14,9 +14,9 @@ from harness import RUNNABLE, Buffer, blank, code_of, given, run
 import gradients as check
 from rot180 import core
 from rot180.core import kinds
-from rot180.jit.generic import lower
-from rot180.jit.layout import Layout, plain
-from rot180.jit.target import TARGETS
+from rot180.jit.emission.layout import Layout, plain
+from rot180.jit.emission.target import TARGETS
+from rot180.jit.planning.generic import lower
 from rot180.ops import OPERATIONS
 from rot180.window import Axis, Window
 

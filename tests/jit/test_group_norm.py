@@ -10,10 +10,15 @@ import pytest
 from harness import RUNNABLE, Buffer, blank, code_of, given, pack, run
 
 import rot180 as rt
-from rot180.jit.bias import BiasGrad
-from rot180.jit.group_norm import GroupNorm, GroupNormGrad, GroupNormParameterGrad, last_axes
-from rot180.jit.layout import Planes
-from rot180.jit.target import TARGETS
+from rot180.jit.emission.layout import Planes
+from rot180.jit.emission.target import TARGETS
+from rot180.jit.families.bias import BiasGrad
+from rot180.jit.families.group_norm import (
+    GroupNorm,
+    GroupNormGrad,
+    GroupNormParameterGrad,
+    last_axes,
+)
 from rot180.ops.elementwise import relu as relu_of
 from rot180.ops.norm import group_norm, layer_norm
 

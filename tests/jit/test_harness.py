@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from harness import RUNNABLE, blank, code_of, given, run
 
-from rot180.jit.emit import Emitter
-from rot180.jit.layout import Planes
-from rot180.jit.target import TARGETS, Target
+from rot180.jit.emission.emit import Emitter
+from rot180.jit.emission.layout import Planes
+from rot180.jit.emission.target import TARGETS, Target
 
 
 @dataclass(frozen=True)

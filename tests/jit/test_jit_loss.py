@@ -10,9 +10,9 @@ import pytest
 from harness import RUNNABLE, Buffer, blank, code_of, given, pack, run
 
 import rot180 as rt
-from rot180.jit.layout import Planes
-from rot180.jit.loss import CrossEntropy, Total
-from rot180.jit.target import TARGETS, host
+from rot180.jit.emission.layout import Planes
+from rot180.jit.emission.target import TARGETS, host
+from rot180.jit.families.loss import CrossEntropy, Total
 from rot180.ops.loss import cross_entropy
 
 OPTIONS: list[dict[str, Any]] = [

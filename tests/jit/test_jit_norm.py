@@ -11,9 +11,9 @@ import pytest
 from harness import RUNNABLE, Buffer, blank, code_of, given, pack, run
 
 import rot180 as rt
-from rot180.jit.layout import Planes
-from rot180.jit.norm import BatchNorm, BatchNormGrad
-from rot180.jit.target import TARGETS
+from rot180.jit.emission.layout import Planes
+from rot180.jit.emission.target import TARGETS
+from rot180.jit.families.norm import BatchNorm, BatchNormGrad
 from rot180.ops.elementwise import relu as relu_of
 from rot180.ops.norm import batch_norm
 

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pytest
 from harness import RUNNABLE, blank, code_of, given, run
 
-from rot180.jit.matvec import MatVec, MatVecInputGrad, MatVecWeightGrad
-from rot180.jit.target import TARGETS
+from rot180.jit.emission.target import TARGETS
+from rot180.jit.families.matvec import MatVec, MatVecInputGrad, MatVecWeightGrad
 
 # images, channels, filters
 SHAPES = [(1, 90, 24), (1, 84, 10), (3, 33, 7), (2, 1, 5), (7, 40, 17), (15, 13, 1), (5, 3, 30)]

@@ -11,10 +11,10 @@ import pytest
 from harness import RUNNABLE, blank, code_of, given, run
 
 import rot180 as rt
-from rot180.jit.bias import BiasGrad
-from rot180.jit.layout import Planes
-from rot180.jit.mean_pool import GlobalMean, GlobalMeanGrad, MeanPool, MeanPoolGrad
-from rot180.jit.target import TARGETS
+from rot180.jit.emission.layout import Planes
+from rot180.jit.emission.target import TARGETS
+from rot180.jit.families.bias import BiasGrad
+from rot180.jit.families.mean_pool import GlobalMean, GlobalMeanGrad, MeanPool, MeanPoolGrad
 from rot180.ops.pool import avg_pool
 from rot180.window import pool_divisors, pool_window
 

@@ -10,9 +10,9 @@ from harness import RUNNABLE, Buffer, blank, code_of, given, pack, run
 
 from rot180.core import Give, Select, Windows
 from rot180.core.kinds import run as eager
-from rot180.jit.layout import Planes
-from rot180.jit.pool import MaxPool, MaxPoolGrad, record_type
-from rot180.jit.target import TARGETS
+from rot180.jit.emission.layout import Planes
+from rot180.jit.emission.target import TARGETS
+from rot180.jit.families.pool import MaxPool, MaxPoolGrad, record_type
 from rot180.window import pool_window
 
 # images, channels, sizes; kernel, stride, padding, dilation, ceil

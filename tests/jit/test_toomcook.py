@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from harness import RUNNABLE, blank, given, run
 
-from rot180.jit.emit import Emitter
-from rot180.jit.target import Target
-from rot180.jit.toomcook import Matrix, apply, matrices, transpose
+from rot180.jit.emission.emit import Emitter
+from rot180.jit.emission.target import Target
+from rot180.jit.families.toomcook import Matrix, apply, matrices, transpose
 
 SIZES = [(2, 3), (4, 3), (2, 5), (3, 2), (1, 3), (3, 1)]
 
@@ -75,7 +75,7 @@ class Applied:
 @pytest.mark.parametrize(("m", "r"), SIZES)
 @pytest.mark.parametrize("which", range(3))
 def test_application(which: int, m: int, r: int, target: str, rng: np.random.Generator) -> None:
-    from rot180.jit.target import TARGETS
+    from rot180.jit.emission.target import TARGETS
 
     lanes = TARGETS[target].lanes(np.dtype("float64"))
     for matrix in (matrices(m, r)[which], transpose(matrices(m, r)[which])):
@@ -90,7 +90,7 @@ def test_application(which: int, m: int, r: int, target: str, rng: np.random.Gen
 
 
 def test_columns_that_are_known_to_be_zero(rng: np.random.Generator) -> None:
-    from rot180.jit.target import host
+    from rot180.jit.emission.target import host
 
     lanes = host().lanes(np.dtype("float64"))
     _, _, bt = matrices(4, 3)

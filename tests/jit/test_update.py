@@ -11,8 +11,8 @@ from harness import RUNNABLE, Buffer, code_of, given, run
 import rot180 as rt
 from rot180.core import expression as e
 from rot180.core import kinds
-from rot180.jit.target import TARGETS
-from rot180.jit.update import Moved, Update
+from rot180.jit.emission.target import TARGETS
+from rot180.jit.families.update import Moved, Update
 from rot180.optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 
 SIZES = (1, 7, 96, 1000, 33, 16, 5)

@@ -9,10 +9,10 @@ import pytest
 from convs import Conv, error, images
 from harness import RUNNABLE, Buffer, blank, code_of, given, run
 
-from rot180.jit.layout import Planes
-from rot180.jit.target import TARGETS
-from rot180.jit.toomcook import matrices
-from rot180.jit.winograd import Correlate, TransformWeights
+from rot180.jit.emission.layout import Planes
+from rot180.jit.emission.target import TARGETS
+from rot180.jit.families.toomcook import matrices
+from rot180.jit.families.winograd import Correlate, TransformWeights
 
 BOUNDS = {2: 1e-5, 4: 5e-5}
 EXACT = {2: 1e-14, 4: 1e-13}

@@ -11,9 +11,9 @@ from convs import Conv, error, images
 from harness import RUNNABLE, blank, code_of, given, run
 from test_winograd import BOUNDS, CASES, EXACT, REAL, lanes
 
+from rot180.jit.emission.target import TARGETS
 from rot180.jit.engine import Code
-from rot180.jit.target import TARGETS
-from rot180.jit.winograd_weight import Clear, InverseWeights, WeightGrad
+from rot180.jit.families.winograd_weight import Clear, InverseWeights, WeightGrad
 
 
 def kernel_of(conv: Conv, tile: int, block: int, dtype: str, bias: bool = True) -> WeightGrad:

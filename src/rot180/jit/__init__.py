@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 from rot180.jit.threads import get_num_threads, set_num_threads
 
 if TYPE_CHECKING:
-    from rot180.jit.plan import Plan, make_plan
+    from rot180.jit.emission.target import Target, host
+    from rot180.jit.planning.plan import Plan
+    from rot180.jit.planning.planner import make_plan
     from rot180.jit.runner import Runner, disk_cache
-    from rot180.jit.target import Target, host
 
 __all__ = [
     "Plan",
@@ -32,12 +33,12 @@ __all__ = [
 ]
 
 _PLACES = {
-    "Plan": "plan",
+    "Plan": "planning.plan",
     "Runner": "runner",
-    "Target": "target",
+    "Target": "emission.target",
     "disk_cache": "runner",
-    "host": "target",
-    "make_plan": "plan",
+    "host": "emission.target",
+    "make_plan": "planning.planner",
 }
 
 

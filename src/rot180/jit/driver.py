@@ -14,9 +14,9 @@ other, while what the one wrote is still in the cache of the thread that reads i
 
 A barrier between native threads costs a fraction of a microsecond; a Python thread that has to be
 woken costs a hundred times as much. Threads count the barriers that they reach: the arrivals of
-all of them are added up in one number that only grows, so there is nothing to reset. One that waits
-long gives its processor away, so that a machine with other work does not stand still. Worker 0 notes
-the processor's clock around every row, so a step can always be asked where its time went.
+all of them are added up in one number that only grows, so there is nothing to reset. One that
+waits long gives its processor away, so that a machine with other work does not stand still. Worker
+0 notes the processor's clock around every row, so a step can be asked where its time went.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
-from rot180.jit.target import Target
+from rot180.jit.emission.target import Target
 
 __all__ = ["CALL", "NAME", "driver_module", "give_way", "linger_module"]
 
@@ -47,7 +47,7 @@ CALL = np.dtype(
 I64 = ir.IntType(64)
 POINTER = ir.PointerType()
 KERNEL = ir.FunctionType(ir.VoidType(), [POINTER, I64, I64, I64])
-_PATIENCE = 1 << 14
+_PATIENCE = 1 << 11
 """How often a waiting thread looks before it gives its processor away."""
 
 

@@ -6,7 +6,7 @@ import ctypes
 import functools
 from typing import Any
 
-from rot180.jit.target import Target
+from rot180.jit.emission.target import Target
 
 __all__ = ["Code", "assembly", "compile_object", "optimised"]
 

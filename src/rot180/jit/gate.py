@@ -8,7 +8,7 @@ that gave this loss, so that the operation which made it can be found.
 
 from __future__ import annotations
 
-from rot180.jit.plan import Plan
+from rot180.jit.planning.plan import Plan
 
 __all__ = ["LOSS", "gate_row", "word_of_exponent"]
 

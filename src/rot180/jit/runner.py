@@ -14,13 +14,13 @@ from rot180.core.kinds import Array
 from rot180.errors import ShapeError
 from rot180.jit import driver
 from rot180.jit._version import code_version
-from rot180.jit.arena import ALIGNMENT
 from rot180.jit.cache import Cache, default_folder
+from rot180.jit.emission.kernel import Kernel, key
+from rot180.jit.emission.target import Target
 from rot180.jit.engine import Code, compile_object
 from rot180.jit.gate import LOSS, gate_row, word_of_exponent
-from rot180.jit.kernel import Kernel, key
-from rot180.jit.plan import Name, Plan
-from rot180.jit.target import Target
+from rot180.jit.planning.arena import ALIGNMENT
+from rot180.jit.planning.plan import Name, Plan
 from rot180.jit.threads import run_together
 
 __all__ = ["Runner", "disk_cache"]
@@ -144,7 +144,7 @@ class Runner:
             self._tables[row][slot] = address
 
     def profile(self) -> list[tuple[str, str, float]]:
-        """Where the latest step's time went: (task, kernel, share of the whole) for every call or segment.
+        """Where the latest step's time went: (task, kernel, share) for every call or segment.
 
         The time between two calls, in which thread 0 waits for the others, is the second one's.
         """

@@ -67,7 +67,7 @@ class _Crew:
 
 
 class _Member:
-    """One parked thread. Both locks are held from the start: who releases one lets the other go on."""
+    """One parked thread. Both locks are held from the start: releasing one lets the other go on."""
 
     def __init__(self, part: int) -> None:
         self.part = part

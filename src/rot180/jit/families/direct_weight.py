@@ -1,0 +1,242 @@
+"""Direct weight gradient: the form of a convolution read for w; any window, stride and groups.
+
+    for (group, block of filters, block of channels, row of taps) in this part's share    a task
+        for (block of images, rows of positions)                                          a chunk
+            sums[filter, channel, tap] += Σ_positions g[filter, p] · x[channel, S·p + D·r − A]
+        dw[filter, channel, tap] = Σ_lanes sums
+
+A chunk's rows of x and g stay in the second cache while all tasks pass over them, so the loops over
+chunks and tasks are exchanged and the sums wait in scratch memory; where one chunk is all there is
+they never leave the registers. Each chunk is summed apart, since two short sums round less than a
+long one. A task belongs to one part: no two parts add to one cell.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rot180.jit.emission.blocking import Row, vectors
+from rot180.jit.emission.emit import Emitter
+from rot180.jit.emission.layout import Planes
+from rot180.jit.emission.target import Target
+
+__all__ = ["DirectWeight"]
+
+
+@dataclass(frozen=True)
+class DirectWeight:
+    """dw[k, c, r] = Σ_{n, p} g[n, k, p] · x[n, c, S·p + D·r − A].
+
+    Attributes:
+        x, g: where input and upstream gradient lie.
+        groups: number of groups.
+        kernel, stride, dilation, before: the window.
+        turned: read each kernel from its end (mode "convolution").
+    """
+
+    x: Planes
+    g: Planes
+    groups: int
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
+    before: tuple[int, ...]
+    turned: bool = False
+    dtype: str = "float32"
+
+    @property
+    def arrays(self) -> tuple[str, ...]:
+        """Names of the arrays, in the order of the kernel's table."""
+        return ("x", "g", "dw", "sums")
+
+    @property
+    def channels(self) -> int:
+        """Channels of one group."""
+        return self.x.channels // self.groups
+
+    @property
+    def filters(self) -> int:
+        """Filters of one group."""
+        return self.g.channels // self.groups
+
+    def block(self, target: Target) -> tuple[int, int]:
+        """(filters, channels) of the register block; all taps of a row belong to it."""
+        taps, best, found = self.kernel[-1], (1, 1), 0.0
+        for tall in range(1, min(self.filters, 8) + 1):
+            for deep in range(1, min(self.channels, 8) + 1):
+                pairs = deep * taps
+                if tall * pairs + tall + 1 > target.registers - 1 and (tall, deep) != (1, 1):
+                    continue
+                covered = self.filters / (-(-self.filters // tall) * tall)
+                covered *= self.channels / (-(-self.channels // deep) * deep)
+                score = covered / (1 + 0.5 * (tall + pairs) / (tall * pairs))
+                score *= min(1.0, tall * pairs / 12)
+                if score > found:
+                    best, found = (tall, deep), score
+        return best
+
+    def chunk(self, target: Target) -> int:
+        """Rows of positions that half of the second cache holds, with what they read."""
+        size = np.dtype(self.dtype).itemsize
+        reads = self.x.channels * math.prod(self.stride[:-1]) * self.x.extents[-1]
+        one = (reads + self.g.channels * self.g.extents[-1]) * self.g.block * size
+        return max(1, min(self.rows, target.level2 // 2 // one))
+
+    @property
+    def rows(self) -> int:
+        """Rows of positions in one block of images."""
+        return math.prod(self.g.sizes[:-1])
+
+    def chunks(self, target: Target) -> int:
+        """How many chunks there are."""
+        return self.g.blocks * -(-self.rows // self.chunk(target))
+
+    def tasks(self, target: Target) -> tuple[int, int, int, int]:
+        """Groups, blocks of filters, blocks of channels, rows of taps."""
+        tall, deep = self.block(target)
+        return (
+            self.groups,
+            -(-self.filters // tall),
+            -(-self.channels // deep),
+            math.prod(self.kernel[:-1]),
+        )
+
+    def sums(self, target: Target) -> int:
+        """Elements of the sums that wait in memory."""
+        if self.chunks(target) == 1:
+            return 0
+        tall, deep = self.block(target)
+        lanes = target.lanes(np.dtype(self.dtype))
+        return math.prod(self.tasks(target)) * tall * deep * self.kernel[-1] * lanes
+
+    def emit(self, name: str, target: Target) -> Any:
+        """The loop nest above."""
+        k = Emitter(name, self.arrays, target, np.dtype(self.dtype))
+        row = vectors(self.g.sizes[-1], k.lanes, self.g.block)
+        chunk, rows = self.chunk(target), self.rows
+        per_block = -(-rows // chunk)
+        chunks = self.g.blocks * per_block
+        first, after = k.share(math.prod(self.tasks(target)))
+        with k.loop(0, chunks) as number:
+            block, part = k.divmod(number, per_block)
+            begin = k.at((part, chunk))
+            end = k.minimum(k.at(begin, chunk), rows) if rows % chunk else k.at(begin, chunk)
+            with k.loop(first, after) as task:
+                self._task(k, row, task, number, block, (begin, end), chunks)
+        return k.finish()
+
+    def _task(
+        self, k: Emitter, row: Row, task: Any, number: Any, block: Any, span: tuple[Any, Any],
+        chunks: int,
+    ) -> None:  # fmt: skip
+        """One task on one chunk, once for each size of the register block at the edges."""
+        tall, deep = self.block(k.target)
+        group, o, c, tap = k.unravel(task, self.tasks(k.target))
+        for height, on_height in _edges(o, self.filters, tall):
+            for depth, on_depth in _edges(c, self.channels, deep):
+                with k.all_of([*on_height, *on_depth]):
+                    place = (group, k.at((o, tall)), k.at((c, deep)), tap)
+                    waiting = k.at((task, tall * deep * self.kernel[-1] * row.lanes))
+                    zero = k.constant(0.0, row.lanes)
+                    cells = list(
+                        itertools.product(range(height), range(depth), range(self.kernel[-1]))
+                    )
+                    sums = {cell: k.variable(zero) for cell in cells}
+                    self._sweep(k, row, place, block, span, sums, height, depth)
+                    if chunks > 1:
+                        with k.all_of([(number, ">", 0)]):
+                            for i, cell in enumerate(cells):
+                                earlier = k.load("sums", k.at(waiting, i * row.lanes), row.lanes)
+                                sums[cell].set(k.add(earlier, sums[cell].get()))
+                        with k.all_of([(number, "<", chunks - 1)]):
+                            for i, cell in enumerate(cells):
+                                k.store(sums[cell].get(), "sums", k.at(waiting, i * row.lanes))
+                        with k.all_of([(number, "==", chunks - 1)]):
+                            self._finish(k, place, sums)
+                    else:
+                        self._finish(k, place, sums)
+
+    def _sweep(
+        self, k: Emitter, row: Row, place: Any, block: Any, span: tuple[Any, Any],
+        sums: dict[Any, Any], height: int, depth: int,
+    ) -> None:  # fmt: skip
+        """Add the products of all positions of the chunk."""
+        x, g = self.x, self.g
+        group, o, c, tap = place
+        outer = k.unravel(tap, self.kernel[:-1])
+        last = self.stride[-1] * x.steps[-1]
+        read = k.at(
+            (block, x.stack),
+            (group, self.channels * x.plane),
+            (c, x.plane),
+            *((r, d * step) for r, d, step in zip(outer, self.dilation, x.steps, strict=False)),
+            x.origin(*(-a for a in self.before)),
+        )
+        upstream = k.at((block, g.stack), (group, self.filters * g.plane), (o, g.plane), g.origin())
+        with k.loop(*span) as line:
+            cells = k.unravel(line, g.sizes[:-1])
+            xs = k.at(
+                read,
+                *((p, s * step) for p, s, step in zip(cells, self.stride, x.steps, strict=False)),
+            )
+            gs = k.at(upstream, *zip(cells, g.steps, strict=False))
+            regular = row.count - 1 if row.shifted else row.count
+            with k.loop(0, regular) as j:
+                start = k.at((j, row.per))
+                self._products(k, row, xs, gs, start, last, sums, height, depth, 0)
+            if row.shifted:
+                again = row.count * row.per - row.cells
+                self._products(
+                    k, row, xs, gs, row.cells - row.per, last, sums, height, depth, again
+                )
+
+    def _products(
+        self, k: Emitter, row: Row, xs: Any, gs: Any, start: Any, last: int, sums: dict[Any, Any],
+        height: int, depth: int, again: int,
+    ) -> None:  # fmt: skip
+        """One vector of positions; its first `again` lanes were counted before."""
+        x, g = self.x, self.g
+        upstream = []
+        for a in range(height):
+            value = k.load("g", k.at(gs, a * g.plane, (start, g.steps[-1])), row.lanes)
+            upstream.append(k.without(value, again) if again else value)
+        for i in range(depth):
+            for s in range(self.kernel[-1]):
+                where = k.at(xs, i * x.plane, s * self.dilation[-1] * x.steps[-1], (start, last))
+                value = k.gather("x", where, last if x.block == 1 else 1, row.lanes)
+                for a in range(height):
+                    sums[a, i, s].set(k.fma(upstream[a], value, sums[a, i, s].get()))
+
+    def _finish(self, k: Emitter, place: Any, sums: dict[Any, Any]) -> None:
+        """Sum over the lanes and write the cells of dw."""
+        group, o, c, tap = place
+        width, size = self.kernel[-1], math.prod(self.kernel)
+        cells = list(sums)
+        for begin in range(0, len(cells), 16):
+            some = cells[begin : begin + 16]
+            totals = k.totals([sums[cell].get() for cell in some])
+            for i, (a, deep, s) in enumerate(some):
+                within = [(tap, width), s] if not self.turned else [(tap, -width), size - 1 - s]
+                where = k.at(
+                    (group, self.filters * self.channels * size),
+                    (o, self.channels * size),
+                    (c, size),
+                    (a * self.channels + deep) * size,
+                    *within,
+                )
+                k.store(k.lane(totals, i), "dw", where)
+
+
+def _edges(index: Any, extent: int, step: int) -> list[tuple[int, list[Any]]]:
+    """(size, conditions) of the whole blocks of an axis and of the last one."""
+    whole, rest = divmod(extent, step)
+    if not rest:
+        return [(step, [])]
+    if not whole:
+        return [(rest, [])]
+    return [(step, [(index, "<", whole)]), (rest, [(index, "==", whole)])]

@@ -1,0 +1,288 @@
+"""Winograd convolution: 3×3 taps, stride 1, by F(2×2) or F(4×4) over tiles; lanes are images.
+
+Direct, one output cell costs C·9 products. Over tiles of m×m outputs (t = m + 2):
+
+    for tiles in groups of T                       V[ξ,c,tile] = Bᵀ x B       t·t values a tile
+        for ξ in t·t:  M[ξ,k,tile] = Σ_c U[ξ,c,k] · V[ξ,c,tile]               t·t·C products
+        z[k, tile] = Aᵀ M A                        m·m outputs a tile
+
+that is t²/m² products per output and channel: 4 for F(2×2), 2.25 for F(4×4). T is chosen so that V
+and M stay in the second cache. U = G w Gᵀ is made once a step by `transform_weights`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rot180.jit.emission.blocking import cut, register_block
+from rot180.jit.emission.emit import Emitter
+from rot180.jit.emission.layout import Planes
+from rot180.jit.emission.target import Target
+from rot180.jit.families import toomcook
+
+__all__ = ["Correlate", "TransformWeights"]
+
+
+@dataclass(frozen=True)
+class TransformWeights:
+    """U[ξ, i, o] = (G w Gᵀ)[ξ] for every pair of an input channel i and an output channel o.
+
+    Attributes:
+        tile: m.
+        inputs, outputs: channels that are summed over, and that are made.
+        input_step, output_step: elements between neighbours in w.
+        turned: read each kernel from its end (the input gradient does).
+    """
+
+    tile: int
+    inputs: int
+    outputs: int
+    input_step: int
+    output_step: int
+    turned: bool
+    dtype: str = "float32"
+
+    arrays = ("w", "u")
+
+    def emit(self, name: str, target: Target) -> Any:
+        """Lanes are output channels: nine strided reads, two small matrix products."""
+        k = Emitter(name, self.arrays, target, np.dtype(self.dtype))
+        full = self.outputs // k.lanes * k.lanes
+        first, after = k.share(self.inputs)
+        with k.loop(first, after) as i:
+            if full:
+                with k.loop(0, full, k.lanes) as o:
+                    self._cell(k, i, o, k.lanes)
+            for o in range(full, self.outputs):
+                self._cell(k, i, o, 1)
+        return k.finish()
+
+    def _cell(self, k: Emitter, i: Any, o: Any, lanes: int) -> None:
+        _, g, _ = toomcook.matrices(self.tile, 3)
+        t = self.tile + 2
+        taps = [
+            k.gather(
+                "w",
+                k.at((i, self.input_step), (o, self.output_step), 8 - tap if self.turned else tap),
+                self.output_step,
+                lanes,
+            )
+            for tap in range(9)
+        ]
+        columns = [toomcook.apply(k, g, taps[s::3]) for s in range(3)]
+        for a in range(t):
+            row = toomcook.apply(k, g, [columns[s][a] for s in range(3)])
+            for b, value in enumerate(row):
+                where = k.at(((a * t + b) * self.inputs * self.outputs), (i, self.outputs), o)
+                k.store(value, "u", where)
+
+
+@dataclass(frozen=True)
+class Correlate:
+    """z = correlation of x with a 3×3 kernel whose transform is U.
+
+    Attributes:
+        tile: m.
+        x: where the input lies; its halo covers the padding and what the last tiles overhang.
+        z: where the output goes.
+        before: padding before the first row and column.
+        bias: add a bias for each output channel.
+        relu: keep the positive part only.
+        mask: where the result of a ReLU lies, for z's cells: 0 where it is not positive.
+        plus: where something that is added lies, for z's cells (before ReLU and mask).
+    """
+
+    tile: int
+    x: Planes
+    z: Planes
+    before: tuple[int, int]
+    bias: bool = False
+    relu: bool = False
+    mask: Planes | None = None
+    plus: Planes | None = None
+    dtype: str = "float32"
+
+    @property
+    def arrays(self) -> tuple[str, ...]:
+        """Names of the arrays, in the order of the kernel's table."""
+        tail = [*(("bias",) if self.bias else ()), *(("plus",) if self.plus else ())]
+        tail += ["mask"] if self.mask else []
+        return ("x", "u", *tail, "z", "scratch")
+
+    @property
+    def tiles(self) -> tuple[int, int]:
+        """Tiles along both axes."""
+        return -(-self.z.sizes[0] // self.tile), -(-self.z.sizes[1] // self.tile)
+
+    def group(self, target: Target) -> int:
+        """T: as many tiles as two thirds of the second cache hold V and M of, in whole vectors."""
+        t = self.tile + 2
+        bytes_of_one = t * t * (self.x.channels + self.z.channels) * target.vector_bytes
+        rows, columns = self.tiles
+        wanted = max(1, target.level2 * 2 // 3 // bytes_of_one)
+        return max(
+            d for d in range(1, rows * columns + 1) if (rows * columns) % d == 0 and d <= wanted
+        )
+
+    def scratch(self, target: Target) -> int:
+        """Elements of scratch that each part needs."""
+        points = (self.tile + 2) ** 2
+        return points * sum(self._slice(target, p.channels) for p in (self.x, self.z))
+
+    def _slice(self, target: Target, channels: int) -> int:
+        """Elements of V or M from ξ to ξ: one vector more than it holds, since 36 writes whose
+        distance is a power of two would all fall into one set of the first cache.
+        """
+        return (channels * self.group(target) + 1) * target.lanes(np.dtype(self.dtype))
+
+    @property
+    def by_blocks(self) -> int:
+        """Its work units are ordered by blocks of images: how many there are."""
+        return self.x.blocks
+
+    def emit(self, name: str, target: Target) -> Any:
+        """The loop nest above; one work unit is a group of tiles of one block of images."""
+        k = Emitter(name, self.arrays, target, np.dtype(self.dtype))
+        rows, columns = self.tiles
+        group = self.group(target)
+        scratch = k.pointer("scratch", k.at((k.worker, self.scratch(target))))
+        v = scratch
+        m = k.pointer(scratch, (self.tile + 2) ** 2 * self._slice(target, self.x.channels))
+        per_block = rows * columns // group
+        first, after = k.share(self.x.blocks * per_block)
+        with k.loop(first, after) as unit:
+            block, start = k.divmod(unit, per_block)
+            self._transform(k, block, k.at((start, group)), group, v)
+            self._multiply(k, group, v, m)
+            self._inverse(k, block, k.at((start, group)), group, m)
+        return k.finish()
+
+    def _transform(self, k: Emitter, block: Any, start: Any, group: int, v: Any) -> None:
+        _, _, bt = toomcook.matrices(self.tile, 3)
+        t, x = self.tile + 2, self.x
+        with k.loop(0, group) as j:
+            row, column = k.divmod(k.at(start, j), self.tiles[1])
+            corner = k.at(
+                (block, x.stack),
+                (row, self.tile * x.steps[0]),
+                (column, self.tile * x.steps[1]),
+                x.origin(-self.before[0], -self.before[1]),
+            )
+            with k.loop(0, x.channels) as c:
+                at = k.at(corner, (c, x.plane))
+                cells = [
+                    [k.load("x", k.at(at, a * x.steps[0] + b * x.steps[1])) for b in range(t)]
+                    for a in range(t)
+                ]
+                lines = [toomcook.apply(k, bt, [cells[a][b] for a in range(t)]) for b in range(t)]
+                for a in range(t):
+                    for b, value in enumerate(
+                        toomcook.apply(k, bt, [lines[b][a] for b in range(t)])
+                    ):
+                        where = k.at(
+                            (a * t + b) * self._slice(k.target, x.channels),
+                            (c, group * k.lanes),
+                            (j, k.lanes),
+                        )
+                        k.store(value, v, where)
+
+    def _multiply(self, k: Emitter, group: int, v: Any, m: Any) -> None:
+        """M[ξ] = U[ξ]ᵀ · V[ξ] in register blocks of `width` tiles by `height` channels."""
+        t, channels, filters = self.tile + 2, self.x.channels, self.z.channels
+        width, height = register_block(k.target.registers, group, filters)
+        with k.loop(0, t * t) as xi:
+            for w0, w1, span in cut(group, width):
+                with k.loop(w0, w1, span) as j:
+                    for k0, k1, tall in cut(filters, height):
+                        with k.loop(k0, k1, tall) as o:
+                            sums = [
+                                [k.variable(k.constant(0.0)) for _ in range(span)]
+                                for _ in range(tall)
+                            ]
+                            with k.loop(0, channels) as c:
+                                base = k.at(
+                                    (xi, self._slice(k.target, channels)),
+                                    (c, group * k.lanes),
+                                    (j, k.lanes),
+                                )
+                                columns = [k.load(v, k.at(base, b * k.lanes)) for b in range(span)]
+                                weights = k.at((xi, channels * filters), (c, filters), o)
+                                for a in range(tall):
+                                    weight = k.broadcast("u", k.at(weights, a))
+                                    for b in range(span):
+                                        sums[a][b].set(k.fma(weight, columns[b], sums[a][b].get()))
+                            for a in range(tall):
+                                for b in range(span):
+                                    where = k.at(
+                                        (xi, self._slice(k.target, filters)),
+                                        (o, group * k.lanes),
+                                        (j, k.lanes),
+                                        (a * group + b) * k.lanes,
+                                    )
+                                    k.store(sums[a][b].get(), m, where)
+
+    def _inverse(self, k: Emitter, block: Any, start: Any, group: int, m: Any) -> None:
+        at, _, _ = toomcook.matrices(self.tile, 3)
+        t, z = self.tile + 2, self.z
+        with k.loop(0, group) as j:
+            row, column = k.divmod(k.at(start, j), self.tiles[1])
+            corners = {
+                array: k.at(
+                    (block, planes.stack),
+                    (row, self.tile * planes.steps[0]),
+                    (column, self.tile * planes.steps[1]),
+                    planes.origin(),
+                )
+                for array, planes in (("z", z), ("mask", self.mask), ("plus", self.plus))
+                if planes is not None
+            }
+            with k.loop(0, z.channels) as o:
+                cells = [
+                    k.load(
+                        m,
+                        k.at(
+                            xi * self._slice(k.target, z.channels),
+                            (o, group * k.lanes),
+                            (j, k.lanes),
+                        ),
+                    )
+                    for xi in range(t * t)
+                ]
+                lines = [toomcook.apply(k, at, cells[b::t]) for b in range(t)]
+                bias = k.broadcast("bias", o) if self.bias else None
+                for a in range(self.tile):
+                    values = toomcook.apply(k, at, [lines[b][a] for b in range(t)])
+                    for b, value in enumerate(values):
+                        if a >= z.sizes[0] or b >= z.sizes[1]:  # one tile overhangs the whole plane
+                            continue
+                        if bias is not None:
+                            value = k.add(value, bias)
+                        with k.all_below(self._overhang(row, column, a, b)):
+                            self._write(k, value, corners, o, a, b)
+
+    def _overhang(self, row: Any, column: Any, a: int, b: int) -> list[tuple[Any, int]]:
+        """What holds where cell (a, b) of a tile lies inside of the plane."""
+        bounds = []
+        axes = zip((a, b), (row, column), self.tiles, self.z.sizes, strict=True)
+        for offset, place, count, size in axes:
+            if offset >= size - (count - 1) * self.tile:
+                bounds.append((place, count - 1))
+        return bounds
+
+    def _write(
+        self, k: Emitter, value: Any, corners: dict[str, Any], o: Any, a: int, b: int
+    ) -> None:
+        def where(array: str, planes: Planes) -> Any:
+            inside = a * planes.steps[0] + b * planes.steps[1]
+            return k.at(corners[array], (o, planes.plane), inside)
+
+        if self.plus is not None:
+            value = k.add(value, k.load("plus", where("plus", self.plus)))
+        if self.relu:
+            value = k.relu(value)
+        if self.mask is not None:
+            value = k.masked(value, k.load("mask", where("mask", self.mask)))
+        k.store(value, "z", where("z", self.z))
