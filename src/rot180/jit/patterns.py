@@ -28,7 +28,7 @@ from rot180.jit.pool import MaxPool, MaxPoolGrad
 from rot180.jit.task import Call, Places, Task, Temporary
 from rot180.window import Window
 
-__all__ = ["PATTERNS"]
+__all__ = ["PATTERNS", "PLAIN"]
 
 
 def convolution(claims: Claims, at: int, i: Instruction) -> bool:
@@ -434,3 +434,5 @@ PATTERNS: tuple[Callable[[Claims, int, Instruction], bool], ...] = (
     update, cross_entropy, batch_norm, global_mean, max_pool, mean_pool, convolution, linear,
     channel_sum, reshaped, generic,
 )  # fmt: skip
+PLAIN = (update, reshaped, generic)
+"""Those that ask for no planes."""

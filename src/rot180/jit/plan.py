@@ -21,7 +21,7 @@ from rot180.jit.fuse import Claims, ordered, simplified
 from rot180.jit.generic import generic_calls
 from rot180.jit.halo import ClearHalo
 from rot180.jit.layout import Layout, Planes, plain
-from rot180.jit.patterns import PATTERNS
+from rot180.jit.patterns import PATTERNS, PLAIN
 from rot180.jit.schedule import Draft, Group, Name, Span, groups, touching
 from rot180.jit.target import Target
 from rot180.jit.task import Call, Halo, Places, Task, Temporary
@@ -147,8 +147,8 @@ def make_plan(
         images = next(v.shape[0] for v in program.of_role("input") if v.shape)
     floats = [v.dtype for v in program.values if v.dtype.kind == "f"]
     dtype = floats[0]
-    tasks = _fused(program)
     batched = _batched(program, images)
+    tasks = _fused(program, batched)
     halos = _halos(program, tasks, batched)
     block = block_of(images, target.lanes(dtype))
     flat = {number for task in tasks for pair in task.same.items() for number in pair}
@@ -200,12 +200,16 @@ def _apart(planes: Planes) -> Planes:
     return replace(planes, after=after)
 
 
-def _fused(program: Program) -> list[Task]:
+def _fused(program: Program, batched: Iterable[int]) -> list[Task]:
+    """Every instruction in a task. The families are for planes: what touches none (as all that
+    follows a lookup by integers) is left to the generic nests and the updates.
+    """
     claims = Claims(program)
     for pattern in PATTERNS:
-        for at, instruction in enumerate(program.instructions):
-            if claims.free(at):
-                pattern(claims, at, instruction)
+        for at, i in enumerate(program.instructions):
+            touches = any(number in batched for number in (*i.inputs, *i.outputs))
+            if claims.free(at) and (touches or pattern in PLAIN):
+                pattern(claims, at, i)
     return ordered(program, claims.tasks)
 
 
