@@ -19,6 +19,7 @@ from rot180.jit.cache import Cache, default_folder
 from rot180.jit.engine import Code, compile_object
 from rot180.jit.gate import LOSS, gate_row, word_of_exponent
 from rot180.jit.kernel import Kernel, key
+from rot180.jit.legality import check_plan
 from rot180.jit.plan import Name, Plan
 from rot180.jit.target import Target
 from rot180.jit.threads import run_together
@@ -93,6 +94,7 @@ class Runner:
     """
 
     def __init__(self, plan: Plan) -> None:
+        check_plan(plan)
         self.plan = plan
         self._library = library(plan.target)
         self._arena = aligned(plan.size)
