@@ -93,7 +93,7 @@ def test_lanes_that_no_image_fills_stay_harmless(rng: np.random.Generator) -> No
     class Logs(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.first, self.second = nn.Conv2d(1, 3, 1, bias=True), nn.Conv2d(3, 2, 3)
+            self.first, self.second = nn.Conv2d(1, 3, 1, bias=False), nn.Conv2d(3, 2, 3)
 
         def forward(self, x: Any) -> Any:
             return self.second(rt.log(self.first(x * x).abs())).flatten(1)
