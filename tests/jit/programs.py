@@ -15,7 +15,7 @@ from harness import GUARD
 
 import rot180 as rt
 from rot180.core import Program
-from rot180.jit import Plan, Runner, host, make_plan
+from rot180.jit import Plan, Runner, Target, host, make_plan
 from rot180.jit.arena import ALIGNMENT
 from rot180.jit.layout import Planes
 
@@ -74,7 +74,7 @@ def poisoned(runner: Runner) -> Callable[[], None]:
 
 def compared(
     program: Program, parts: int, given: dict[str, Array], bound: float, *,
-    precision: str = "fast", images: int | None = None,
+    precision: str = "fast", target: Target | None = None,
 ) -> Plan:  # fmt: skip
     """Run a program by the reference reader and compiled; every result must agree.
 
@@ -84,11 +84,11 @@ def compared(
         given: an array for each input.
         bound: the largest error relative to the largest value, of each output and written value.
         precision: as in `make_plan`.
-        images: as in `make_plan`.
+        target: what to emit for, the host by default.
     """
     feeds = {n: np.array(a) for n, a in program.feeds(**given).items()}
     outputs, written = program.run(feeds)
-    plan = make_plan(program, host(), parts, precision=precision, images=images)
+    plan = make_plan(program, target or host(), parts, precision=precision)
     runner = Runner(plan)
     check = poisoned(runner)
     for attempt in range(2):  # the second step finds what the first one left

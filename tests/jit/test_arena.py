@@ -7,10 +7,9 @@ from hypothesis import strategies as st
 
 from rot180.jit.arena import ALIGNMENT, Life, peak, place, place_apart
 
-LIVES = st.lists(
-    st.tuples(st.integers(1, 5000), st.integers(0, 20), st.integers(0, 8)), max_size=25
-).map(
-    lambda rows: {n: Life(size, first, first + more) for n, (size, first, more) in enumerate(rows)}
+ROWS = st.lists(st.tuples(st.integers(1, 5000), st.integers(0, 20), st.integers(0, 8)), max_size=25)
+LIVES = ROWS.map(
+    lambda rows: {n: Life(size, at, at + more) for n, (size, at, more) in enumerate(rows)}
 )
 
 

@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from harness import RUNNABLE
 from programs import compared, random_model
 
 import rot180 as rt
 from rot180 import nn, optim
+from rot180.jit.target import TARGETS
 from rot180.nn.functional import cross_entropy
 from rot180.train.tracing import trace_forward, trace_loss, trace_step
 
@@ -121,3 +123,16 @@ def test_precision(precision: str, n: int, rng: np.random.Generator) -> None:
     compared(
         program, 2, {"x": x, "y": y}, 2e-4 if precision == "fast" else 2e-5, precision=precision
     )
+
+
+@pytest.mark.parametrize("target", RUNNABLE)
+@pytest.mark.parametrize("n", [1, 5, 19])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_every_processor_runs_a_step(
+    dtype: str, n: int, target: str, rng: np.random.Generator
+) -> None:
+    model = small(dtype)
+    move = optim.AdamW(model.parameters(), lr=0.01, eps=1e-3)
+    x, y = rng.standard_normal((n, 2, 8, 8)).astype(dtype), rng.integers(0, 3, n)
+    program = trace_step(model, cross_entropy, move, (x.shape, dtype), (y.shape, y.dtype))
+    compared(program, 2, {"x": x, "y": y}, BOUNDS[dtype], target=TARGETS[target])

@@ -32,14 +32,9 @@ def draft(reads: list[int], write: int, blocks: int) -> Draft:
     return Draft(task, Call(Fake(arrays, blocks), {}, (f"a{write}",)), names)
 
 
+READS = st.lists(st.integers(0, 6), max_size=3)
 DRAFTS = st.lists(
-    st.builds(
-        draft,
-        st.lists(st.integers(0, 6), max_size=3),
-        st.integers(0, 6),
-        st.sampled_from([0, 4, 8]),
-    ),
-    max_size=14,
+    st.builds(draft, READS, st.integers(0, 6), st.sampled_from([0, 4, 8])), max_size=14
 )
 
 
