@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from harness import GUARD
 
+import rot180 as rt
 from rot180.core import Program
-from rot180.jit import Plan, Runner, host, make_plan
+from rot180.jit import Plan, Runner, Target, host, make_plan
 from rot180.jit.emission.layout import Planes
 from rot180.jit.planning.arena import ALIGNMENT
 
@@ -57,11 +58,11 @@ def poisoned(runner: Runner) -> Callable[[], None]:
     start = GUARD + -(room.ctypes.data + GUARD) % ALIGNMENT
     arena = room[start : start + plan.size]
     arena[halo_cells(plan)] = 0
-    shift = arena.ctypes.data - runner._arena.ctypes.data
     for row, table in zip(plan.rows, runner._tables, strict=True):
         for slot, name in enumerate(row.arrays):
-            if plan.buffers[name].offset is not None:
-                table[slot] += np.uint64(shift % 2**64)
+            offset = plan.buffers[name].offset
+            if offset is not None:
+                table[slot] = arena.ctypes.data + offset
     runner._arena = arena
 
     def check() -> None:
@@ -73,7 +74,7 @@ def poisoned(runner: Runner) -> Callable[[], None]:
 
 def compared(
     program: Program, parts: int, given: dict[str, Array], bound: float, *,
-    precision: str = "fast", images: int | None = None,
+    precision: str = "fast", target: Target | None = None,
 ) -> Plan:  # fmt: skip
     """Run a program by the reference reader and compiled; every result must agree.
 
@@ -83,11 +84,11 @@ def compared(
         given: an array for each input.
         bound: the largest error relative to the largest value, of each output and written value.
         precision: as in `make_plan`.
-        images: as in `make_plan`.
+        target: what to emit for, the host by default.
     """
     feeds = {n: np.array(a) for n, a in program.feeds(**given).items()}
     outputs, written = program.run(feeds)
-    plan = make_plan(program, host(), parts, precision=precision, images=images)
+    plan = make_plan(program, target or host(), parts, precision=precision)
     runner = Runner(plan)
     check = poisoned(runner)
     for attempt in range(2):  # the second step finds what the first one left
@@ -117,17 +118,17 @@ def _agree(pairs: dict[str, tuple[Array, Array]], bound: float, attempt: int) ->
         assert worst <= bound, f"step {attempt}: {name} of shape {made.shape} is off by {worst:.1e}"
 
 
-def random_model(rng: np.random.Generator, axes: int, dtype: str, smooth: bool) -> tuple[Any, Any]:
+def random_model(rng: np.random.Generator, axes: int, dtype: str) -> tuple[Any, Any]:
     """A small model, and the shape of one input (C, spatial...)."""
     from rot180 import nn
 
     shape = (int(rng.integers(1, 6)), *(int(rng.integers(5, 14)) for _ in range(axes)))
-    x = np.zeros((2, *shape), dtype)
+    x = rt.tensor(np.zeros((2, *shape), dtype))
     layers: list[Any] = []
     while len(layers) < 7:
-        layer = _random_layer(nn, rng, x.shape[1:], axes, smooth)
+        layer = _random_layer(nn, rng, x.shape[1:], axes)
         layer = layer.to(dtype)
-        x = layer(x).data
+        x = layer(x)
         layers.append(layer)
         if rng.random() < 0.15:
             break
@@ -135,9 +136,7 @@ def random_model(rng: np.random.Generator, axes: int, dtype: str, smooth: bool) 
     return model.to(dtype), shape
 
 
-def _random_layer(
-    nn: Any, rng: np.random.Generator, shape: tuple[int, ...], axes: int, smooth: bool
-) -> Any:
+def _random_layer(nn: Any, rng: np.random.Generator, shape: tuple[int, ...], axes: int) -> Any:
     c, smallest = shape[0], min(shape[1:])
 
     def one(*choices: Any) -> Any:
@@ -168,10 +167,12 @@ def _random_layer(
     if kind == "activation":
         return one(
             nn.Tanh(), nn.Sigmoid(), nn.SiLU(), nn.GELU(), nn.ELU(), nn.Softplus(), nn.Dropout(0.3)
-        )
+        )  # fmt: skip
     if kind == "norm":
         return of("BatchNorm")(c)
     if kind == "group":
+        if int(np.prod(shape[1:])) < 4:
+            return nn.Identity()
         return one(
             nn.GroupNorm(one(1, c), c),
             nn.LayerNorm(list(shape)),

@@ -20,6 +20,7 @@ from rot180.jit.emission.target import Target
 from rot180.jit.engine import Code, compile_object
 from rot180.jit.gate import LOSS, gate_row, word_of_exponent
 from rot180.jit.planning.arena import ALIGNMENT
+from rot180.jit.planning.legality import check_plan
 from rot180.jit.planning.plan import Name, Plan
 from rot180.jit.threads import run_together
 
@@ -93,6 +94,7 @@ class Runner:
     """
 
     def __init__(self, plan: Plan) -> None:
+        check_plan(plan)
         self.plan = plan
         self._library = library(plan.target)
         self._arena = aligned(plan.size)

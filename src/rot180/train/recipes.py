@@ -75,7 +75,7 @@ RECIPES: dict[str, Config] = {
         "data": {"batch_size": 128, "pad_crop": 4, "flip": 0.5},
         "model": {"name": "resnet20"},
         "optim": {"name": "sgd", "lr": 0.2, "weight_decay": 0.0005},
-        "train": {"epochs": 20, "log_every_n_steps": 10},
+        "train": {"epochs": 30, "log_every_n_steps": 10},
     },
 }
 

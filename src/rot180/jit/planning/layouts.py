@@ -10,7 +10,7 @@ from rot180.core.program import Instruction, Program
 from rot180.jit.emission.layout import Planes
 from rot180.jit.planning.task import Halo, Task
 
-__all__ = ["all_planes"]
+__all__ = ["all_planes", "batched_values"]
 
 
 def block_of(images: int, lanes: int) -> int:
@@ -18,16 +18,18 @@ def block_of(images: int, lanes: int) -> int:
     return lanes if images > lanes // 2 else 1
 
 
-def all_planes(program: Program, tasks: list[Task], images: int, lanes: int) -> dict[int, Planes]:
+def all_planes(
+    program: Program, tasks: list[Task], batched: Iterable[int], lanes: int, images: int
+) -> dict[int, Planes]:
     """The planes of every value that stands in planes.
 
     Args:
         program: what is planned.
         tasks: which say what they need around their inputs, and what must lie alike.
-        images: N.
+        batched: the values.
         lanes: numbers in one vector.
+        images: N.
     """
-    batched = _batched(program, images)
     halos = _halos(program, tasks, batched)
     block = block_of(images, lanes)
     flat = {number for task in tasks for pair in task.same.items() for number in pair}
@@ -46,7 +48,7 @@ def all_planes(program: Program, tasks: list[Task], images: int, lanes: int) -> 
     return planes
 
 
-def _batched(program: Program, images: int) -> dict[int, None]:
+def batched_values(program: Program, images: int) -> dict[int, None]:
     """Values whose first axis is the images: they stand in planes. All others are row-major."""
     found: dict[int, None] = {}
     for value in program.of_role("input"):

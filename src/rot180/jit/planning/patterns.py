@@ -18,7 +18,7 @@ from rot180.jit.planning.pools import global_mean, max_pool, mean_pool
 from rot180.jit.planning.products import channel_sum, convolution, linear
 from rot180.jit.planning.task import Call, Places, Task
 
-__all__ = ["PATTERNS"]
+__all__ = ["PATTERNS", "PLAIN"]
 
 
 def reshaped(claims: Claims, at: int, i: Instruction) -> bool:
@@ -59,3 +59,5 @@ PATTERNS: tuple[Callable[[Claims, int, Instruction], bool], ...] = (
     update, cross_entropy, batch_norm, global_mean, max_pool, mean_pool, convolution, linear,
     channel_sum, reshaped, generic,
 )  # fmt: skip
+PLAIN = (update, reshaped, generic)
+"""Those that ask for no planes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 
 import numpy as np
@@ -13,8 +14,8 @@ from rot180.jit.emission.target import Target
 from rot180.jit.families.convert import Pack, Unpack
 from rot180.jit.planning.fuse import Claims, ordered, simplified
 from rot180.jit.planning.generic import generic_calls
-from rot180.jit.planning.layouts import all_planes
-from rot180.jit.planning.patterns import PATTERNS
+from rot180.jit.planning.layouts import all_planes, batched_values
+from rot180.jit.planning.patterns import PATTERNS, PLAIN
 from rot180.jit.planning.placing import placed
 from rot180.jit.planning.plan import Plan
 from rot180.jit.planning.schedule import Name
@@ -45,8 +46,9 @@ def make_plan(
         images = next(v.shape[0] for v in program.of_role("input") if v.shape)
     floats = [v.dtype for v in program.values if v.dtype.kind == "f"]
     dtype = floats[0]
-    tasks = _fused(program)
-    planes = all_planes(program, tasks, images, target.lanes(dtype))
+    batched = batched_values(program, images)
+    tasks = _fused(program, batched)
+    planes = all_planes(program, tasks, batched, target.lanes(dtype), images)
     layouts: dict[int, Layout] = {
         v.number: planes[v.number].layout if v.number in planes else plain(v.shape)
         for v in program.values
@@ -63,12 +65,16 @@ def make_plan(
     return placed(program, target, parts, all_tasks, calls, places, outputs, aliases)
 
 
-def _fused(program: Program) -> list[Task]:
+def _fused(program: Program, batched: Iterable[int]) -> list[Task]:
+    """Every instruction in a task. The families are for planes: what touches none (as all that
+    follows a lookup by integers) is left to the generic nests and the updates.
+    """
     claims = Claims(program)
     for pattern in PATTERNS:
-        for at, instruction in enumerate(program.instructions):
-            if claims.free(at):
-                pattern(claims, at, instruction)
+        for at, i in enumerate(program.instructions):
+            touches = any(number in batched for number in (*i.inputs, *i.outputs))
+            if claims.free(at) and (touches or pattern in PLAIN):
+                pattern(claims, at, i)
     return ordered(program, claims.tasks)
 
 

@@ -1,0 +1,71 @@
+"""Convolutions in a plan: the integers of a form, the halo that readings need, and the choice."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from convs import Conv
+from test_direct import CASES
+
+from rot180.core import Form
+from rot180.jit.emission.layout import Planes
+from rot180.jit.emission.target import TARGETS
+from rot180.jit.planning.convolution import choose, geometry, halo
+from rot180.jit.planning.task import Places
+from rot180.ops.conv import PATCHES
+
+
+@pytest.mark.parametrize("conv", CASES, ids=str)
+def test_the_halo_is_as_wide_as_the_window_reaches(conv: Conv) -> None:
+    """Of all cells that a reading touches, the outermost are the edges of the halo."""
+    g = conv.geometry
+    for axis, (size, count) in enumerate(zip(g.sizes, g.positions, strict=True)):
+        reached = [
+            g.stride[axis] * p + g.dilation[axis] * r - g.before[axis]
+            for p in range(count) for r in range(g.kernel[axis])
+        ]  # fmt: skip
+        over = -count % 4 if g.square else 0
+        before, after = halo(g, "z")["x"]
+        assert before[axis] == max(0, -min(reached))
+        assert after[axis] == max(0, max(reached) - (size - 1)) + over
+        assert halo(g, "w")["x"][0][axis] == before[axis]
+
+
+@pytest.mark.parametrize("output", ["z", "x", "w"])
+@pytest.mark.parametrize("conv", CASES, ids=str)
+def test_the_geometry_is_the_same_from_every_reading(conv: Conv, output: str) -> None:
+    assert geometry(conv.form.wrt(output)) == conv.geometry
+
+
+def test_other_forms_are_no_convolutions() -> None:
+    loops = {"n": 1, "c": 2, "p0": 3, "r0": 2}
+    shapes = {"x": (1, 2, 4), "y": (1, 2, 2, 3)}
+    form = PATCHES.bind(1, "y", shapes, loops, S0=1, D0=1, A0=0)
+    assert isinstance(form, Form)
+    assert geometry(form) is None
+
+
+def choice(conv: Conv, output: str, precision: str = "fast", block: int = 16) -> int:
+    planes = conv.planes("z" if output == "x" else "x", output, block)
+    dtypes = {-1: np.dtype("float32")}
+    where = Places(TARGETS["avx512"], 2, {0: planes}, {}, dtypes, precision)
+    tile, why = choose(conv.geometry, output, planes, where)
+    assert ("winograd" in why.split(" of ")[0]) == bool(tile)
+    assert isinstance(planes, Planes)
+    return tile
+
+
+@pytest.mark.parametrize("output", ["z", "x", "w"])
+def test_winograd_where_it_applies(output: str) -> None:
+    wide = Conv(64, 64, 64, (32, 32), 3, padding=1)
+    assert choice(wide, output) in (2, 4)
+    assert choice(wide, output, "direct") == 0
+    assert choice(wide, output, block=1) == 0
+    for other in (
+        Conv(64, 64, 64, (32, 32), 3, 2, 1),
+        Conv(64, 64, 64, (32, 32), 3, 1, 2, 2),
+        Conv(64, 64, 64, (32, 32), 3, padding=1, groups=2),
+        Conv(64, 64, 64, (32, 32), 5, padding=2),
+        Conv(64, 64, 64, (32, 32), 3, padding=1, mode="convolution"),
+    ):
+        assert choice(other, output) == 0
