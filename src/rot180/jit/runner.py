@@ -121,12 +121,12 @@ class Runner:
         self._arrivals = aligned(ALIGNMENT)
         self._give_way = driver.give_way()
         self.outputs: dict[str, Array] = {}
-        for name, place in plan.outputs.items():
-            value = plan.program.value(dict(plan.program.outputs)[name])
+        for output, place in plan.outputs.items():
+            value = plan.program.value(dict(plan.program.outputs)[output])
             if place in self._slots or place not in plan.buffers:
                 if place not in self._held:  # two outputs may be views of one value
                     self._point(place, np.zeros(value.shape, value.dtype))
-                self.outputs[name] = self._held[place].reshape(value.shape)
+                self.outputs[output] = self._held[place].reshape(value.shape)
         for number, array in plan.program.constants.items():
             self._point(number, np.ascontiguousarray(array))
         gate = gate_row(plan)

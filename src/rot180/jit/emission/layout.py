@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-__all__ = ["Columns", "Layout", "Planes", "plain"]
+__all__ = ["Cells", "Columns", "Layout", "Planes", "plain"]
 
 
 @dataclass(frozen=True)
@@ -160,3 +160,7 @@ class Columns:
     def origin(self, *cell: int) -> int:
         """Offset of a column."""
         return sum(i * s for i, s in zip(cell, self.steps, strict=False))
+
+
+Cells = Planes | Columns
+"""What a convolution goes over: cells of images, or columns of features."""

@@ -28,7 +28,7 @@ import numpy as np
 
 from rot180.jit.emission.blocking import cut, register_block, vectors
 from rot180.jit.emission.emit import Emitter
-from rot180.jit.emission.layout import Planes
+from rot180.jit.emission.layout import Cells
 from rot180.jit.emission.target import Target
 
 __all__ = ["Direct", "Phase", "Taps", "forward_phases", "input_phases"]
@@ -91,16 +91,16 @@ class Direct:
         plus: where something that is added lies, for z's cells (before ReLU and mask).
     """
 
-    x: Planes
-    z: Planes
+    x: Cells
+    z: Cells
     groups: int
     weight: tuple[int, int, int]
     stride: tuple[int, ...]
     phases: tuple[Phase, ...]
     bias: bool = False
     relu: bool = False
-    mask: Planes | None = None
-    plus: Planes | None = None
+    mask: Cells | None = None
+    plus: Cells | None = None
     dtype: str = "float32"
 
     @property
@@ -229,7 +229,7 @@ class Direct:
                     planes.origin(*phase.first),
                 )
 
-        def where(array: str, planes: Planes, a: int, start: Any) -> tuple[Any, int]:
+        def where(array: str, planes: Cells, a: int, start: Any) -> tuple[Any, int]:
             forward = phase.step[-1] * planes.steps[-1]
             at = k.at(corners[array], a * planes.plane, (start, forward))
             return at, forward if planes.block == 1 else 1

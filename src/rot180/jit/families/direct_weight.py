@@ -22,7 +22,7 @@ import numpy as np
 
 from rot180.jit.emission.blocking import Row, vectors
 from rot180.jit.emission.emit import Emitter
-from rot180.jit.emission.layout import Planes
+from rot180.jit.emission.layout import Cells
 from rot180.jit.emission.target import Target
 
 __all__ = ["DirectWeight"]
@@ -39,8 +39,8 @@ class DirectWeight:
         turned: read each kernel from its end (mode "convolution").
     """
 
-    x: Planes
-    g: Planes
+    x: Cells
+    g: Cells
     groups: int
     kernel: tuple[int, ...]
     stride: tuple[int, ...]

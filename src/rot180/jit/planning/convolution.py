@@ -203,14 +203,14 @@ def lower_conv(
     if tile:
         inputs, outputs = (g.channels, g.filters) if output == "z" else (g.filters, g.channels)
         steps = (by_channel, by_filter) if output == "z" else (by_filter, by_channel)
-        before = g.before if output == "z" else tuple(2 - a for a in g.before)
+        rows, columns = g.before if output == "z" else tuple(2 - a for a in g.before)
         transform = TransformWeights(tile, inputs, outputs, *steps, output == "x", dtype)
         correlate = Correlate(
             tile,
             planes[given],
             planes[made],
-            before,
-            *tail,  # type: ignore[arg-type]
+            (rows, columns),
+            *tail,
         )
         u = Temporary("u", (tile + 2) ** 2 * inputs * outputs, dtype)
         scratch = Temporary("scratch", correlate.scratch(places.target), dtype, each=True)

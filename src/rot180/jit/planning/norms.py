@@ -219,7 +219,8 @@ def _backward_task(
         and masked[1].kind.name == "relu′"
     ):
         at, i = masked
-        wanted = {name: i.inputs[i.kind.inputs.index(name)] for name in ("g", "x")}
+        names = masked[1].kind.inputs
+        wanted = {name: i.inputs[names.index(name)] for name in ("g", "x")}
         alone = claims.hidden(g, set(norm.backward))
         if claims.free(at) and wanted["x"] == norm.result and (alone or norm.residual is not None):
             places.append(at)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from rot180.core.program import Program
+from rot180.jit.emission.layout import Planes
 from rot180.jit.emission.target import Target
 from rot180.jit.families.halo import ClearHalo
 from rot180.jit.planning import arena
@@ -30,12 +33,13 @@ def placed(
     for task, number, call in calls:
         names: list[Name] = []
         for array in call.kernel.arrays:
-            name = call.arrays[array]
-            if isinstance(name, Temporary):
-                buffer = Buffer(name.dtype, name.size * (parts if name.each else 1), -1)
-                name = (name.name, number if name.owner is None else name.owner)
+            given = call.arrays[array]
+            name: Name
+            if isinstance(given, Temporary):
+                buffer = Buffer(given.dtype, given.size * (parts if given.each else 1), -1)
+                name = (given.name, number if given.owner is None else given.owner)
             else:
-                name = aliases.get(name, name) if isinstance(name, int) else name
+                name = aliases.get(given, given) if isinstance(given, int) else given
                 buffer = _buffer_of(program, places, name, outside)
             known = buffers.setdefault(name, buffer)
             if known.size < buffer.size:
@@ -51,7 +55,7 @@ def placed(
     }
     least = arena.peak(sizes)
     offsets, size = arena.place(sizes)
-    halos = {
+    halos: dict[Name, Planes] = {
         name: places.planes[name]
         for name in sizes
         if isinstance(name, int) and _has_zeros(places, name)
@@ -59,8 +63,8 @@ def placed(
     apart = arena.place_apart(sizes, halos)
     if apart[1] <= 1.15 * least:  # no halo is ever overwritten
         offsets, size = apart
-    for name, offset in offsets.items():
-        buffers[name] = Buffer(buffers[name].dtype, buffers[name].size, offset)
+    for placed_name, offset in offsets.items():
+        buffers[placed_name] = replace(buffers[placed_name], offset=offset)
     ordered_calls = _with_cleared_halos(ordered_calls, buffers, places)
     table = _with_barriers(ordered_calls, buffers, parts)
     return Plan(program, target, parts, tuple(tasks), table, buffers, size, least, outputs)

@@ -78,6 +78,10 @@ def _fused(program: Program, batched: Iterable[int]) -> list[Task]:
     return ordered(program, claims.tasks)
 
 
+def _only(call: Call, _: Places) -> list[Call]:
+    return [call]
+
+
 def _edges(
     program: Program, planes: dict[int, Planes], dtype: np.dtype[np.floating]
 ) -> tuple[list[Task], list[Task], dict[str, Name]]:
@@ -90,7 +94,7 @@ def _edges(
                 {"x": ("input", value.name), "z": value.number},
                 ("z",),
             )
-            before.append(Task(f"pack {value.name}", (), (value.number,), lambda _, c=call: [c]))
+            before.append(Task(f"pack {value.name}", (), (value.number,), partial(_only, call)))
     for name, number in program.outputs:
         if number in planes:
             outputs[name] = ("output", name)
@@ -99,7 +103,7 @@ def _edges(
                 {"x": number, "z": ("output", name)},
                 ("z",),
             )
-            after.append(Task(f"unpack {name}", (number,), (), lambda _, c=call: [c]))
+            after.append(Task(f"unpack {name}", (number,), (), partial(_only, call)))
         else:
             outputs[name] = number
     return before, after, outputs

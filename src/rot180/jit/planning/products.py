@@ -13,7 +13,7 @@ from rot180.jit.families.direct_weight import DirectWeight
 from rot180.jit.families.matvec import MatVec, MatVecInputGrad, MatVecWeightGrad
 from rot180.jit.planning.convolution import Geometry, geometry, halo, lower_conv
 from rot180.jit.planning.fuse import Claims, bias_of, is_channel_sum, single_reader
-from rot180.jit.planning.task import Call, Places, Task, Temporary
+from rot180.jit.planning.task import Argument, Call, Places, Task, Temporary
 
 __all__ = ["channel_sum", "convolution", "linear"]
 
@@ -166,12 +166,10 @@ def linear(claims: Claims, at: int, i: Instruction) -> bool:
         given = where.planes[values["x" if form.output != "x" else "z"]]
         if given.block == 1:
             return _matrix_vector(form.output, values, given.images, outputs, inputs, dtype, tail)
-        x, z = (
-            Columns(where.planes[values[n]]) if values[n] in where.planes else None
-            for n in ("x", "z")
-        )
+        x, z = (Columns(where.planes[values[n]]) for n in ("x", "z"))
+        arrays: dict[str, Argument]
         if form.output == "w":
-            kernel = DirectWeight(x, z, 1, (1,), (1,), (1,), (0,), False, dtype)  # type: ignore[arg-type]
+            kernel = DirectWeight(x, z, 1, (1,), (1,), (1,), (0,), False, dtype)
             sums = Temporary("sums", kernel.sums(where.target), dtype)
             arrays = {"x": values["x"], "g": values["z"], "dw": values["w"], "sums": sums}
             return [Call(kernel, arrays, ("dw", "sums"))]
@@ -190,7 +188,7 @@ def linear(claims: Claims, at: int, i: Instruction) -> bool:
             tail.relu,
             mask,
             None,
-            dtype,  # type: ignore[arg-type]
+            dtype,
         )
         arrays = {
             "x": values["x" if form.output == "z" else "z"],

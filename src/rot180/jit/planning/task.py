@@ -16,7 +16,7 @@ from rot180.jit.emission.kernel import Kernel
 from rot180.jit.emission.layout import Layout, Planes
 from rot180.jit.emission.target import Target
 
-__all__ = ["Call", "Halo", "Places", "Task", "Temporary"]
+__all__ = ["Argument", "Call", "Halo", "Places", "Task", "Temporary"]
 
 Halo = tuple[tuple[int, ...], tuple[int, ...]]
 """Widths of zeros before and after, on every spatial axis."""
@@ -41,19 +41,23 @@ class Temporary:
     owner: object = None
 
 
+Argument = int | Temporary | tuple[str, str]
+"""What stands in for an array: the number of a value, memory of a task, or an array outside."""
+
+
 @dataclass(frozen=True)
 class Call:
     """One kernel, and what stands in for each of its arrays.
 
     Attributes:
         kernel: the descriptor.
-        arrays: for each name the number of a value, or a temporary.
+        arrays: for each name the number of a value, a temporary, or what is outside.
         writes: which of the names are written.
         small: whether one part does it better than several.
     """
 
     kernel: Kernel
-    arrays: Mapping[str, int | Temporary]
+    arrays: Mapping[str, Argument]
     writes: tuple[str, ...]
     small: bool = False
 
