@@ -2,9 +2,10 @@
 
     for each parameter:  for cells in this part's share:  p, states = law(p, g, states, numbers)
 
-The cells of all parameters are counted through in vectors, and each part takes an equal number of
-them, whatever belongs to whom; the last cells of a parameter are vectors of fewer lanes. Arrays are
-read and written once, in place. Numbers such as the learning rate are read at the start.
+Each part takes an equal share of every parameter: the same cells at every step, which are then in
+its own cache, and mostly those whose gradient it made itself. The last cells of a parameter are
+vectors of fewer lanes. Arrays are read and written once, in place. Numbers such as the learning
+rate are read at the start.
 """
 
 from __future__ import annotations
@@ -68,16 +69,11 @@ class Update:
         """The loop nest above; a work unit is one vector of one parameter."""
         k = Emitter(name, self.arrays, target, np.dtype(self.dtype))
         known = {array: k.load(array, 0, 1) for p in self.parameters for _, array in p.numbers}
-        first, after = k.share(sum(-(-p.size // k.lanes) for p in self.parameters))
-        done = 0
         for p in self.parameters:
-            # The part's share, counted from the first vector of this parameter.
-            start, stop = k.maximum(k.at(first, -done), 0), k.at(after, -done)
+            start, stop = k.share(-(-p.size // k.lanes))
             with k.when(start, "<", stop):
-                self._parameter(
-                    k, p, {name: known[array] for name, array in p.numbers}, start, stop
-                )
-            done += -(-p.size // k.lanes)
+                numbers = {name: known[array] for name, array in p.numbers}
+                self._parameter(k, p, numbers, start, stop)
         return k.finish()
 
     def _parameter(
