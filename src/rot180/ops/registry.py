@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
@@ -26,7 +27,7 @@ def operation(function: F) -> F:
             return function(*args, **options)
         return state.tracer.call(name, function, args, options)
 
-    # doctest looks for functions of the module itself.
-    function.__globals__.setdefault("__test__", {})[name] = function
+    # doctest looks for functions that a module defines itself, and runs them in its namespace.
+    vars(sys.modules[function.__module__]).setdefault("__test__", {})[name] = function
     OPERATIONS[name] = called
     return cast("F", called)
