@@ -22,6 +22,8 @@ __all__ = ["Cache", "default_folder"]
 _MAGIC = b"rot180 code 1\n"
 _LIMIT = 256 << 20
 """Bytes that the folder may hold; the entries that were not used for longest go first."""
+_OFTEN = 256
+"""After so many new entries of a process, and after the first, the folder is trimmed."""
 
 
 def default_folder() -> Path:
@@ -54,6 +56,8 @@ class Cache:
         code = make()
         self.made += 1
         self._write(key, code)
+        if self.made % _OFTEN == 1:
+            self.trim()
         return code
 
     def _path(self, key: str) -> Path | None:
