@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from rot180.jit.emission.target import Target
 
-__all__ = ["Kernel", "key"]
+__all__ = ["ByBlocks", "Kernel", "key"]
 
 
 class Kernel(Protocol):
@@ -36,6 +36,20 @@ class Kernel(Protocol):
         All parts together do the work, in any order and at the same time; which cell a part
         writes, and the order of its sums, depends on `part` and `parts` only.
         """
+
+
+class ByBlocks:
+    """A kernel whose work units are ordered by the blocks of images of x.
+
+    It can do one block alone, so it can stand in a segment.
+    """
+
+    x: Any
+
+    @property
+    def by_blocks(self) -> int:
+        """How many blocks there are."""
+        return int(self.x.blocks)
 
 
 def key(kernel: Kernel, target: Target, version: str) -> str:

@@ -28,6 +28,7 @@ import numpy as np
 
 from rot180.jit.emission.blocking import cut, register_block, vectors
 from rot180.jit.emission.emit import Emitter
+from rot180.jit.emission.kernel import ByBlocks
 from rot180.jit.emission.layout import Cells
 from rot180.jit.emission.target import Target
 
@@ -76,7 +77,7 @@ class Phase:
 
 
 @dataclass(frozen=True)
-class Direct:
+class Direct(ByBlocks):
     """z = tail(Σ_c Σ_tap w · x), with the filters and channels of each group apart.
 
     Attributes:
@@ -109,11 +110,6 @@ class Direct:
         tail = [*(("bias",) if self.bias else ()), *(("plus",) if self.plus else ())]
         tail += ["mask"] if self.mask else []
         return ("x", "w", *tail, "z")
-
-    @property
-    def by_blocks(self) -> int:
-        """Its work units are ordered by blocks of images: how many there are."""
-        return self.x.blocks
 
     def emit(self, name: str, target: Target) -> Any:
         """The loop nest above, once for each phase."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from rot180.jit.emission.blocking import vectors
 from rot180.jit.emission.emit import Emitter, Index
+from rot180.jit.emission.kernel import ByBlocks
 from rot180.jit.emission.layout import Planes
 from rot180.jit.emission.target import Target
 
@@ -20,18 +21,13 @@ __all__ = ["ClearHalo"]
 
 
 @dataclass(frozen=True)
-class ClearHalo:
+class ClearHalo(ByBlocks):
     """0 in every cell of the halo of x, the images that fill up the last block included."""
 
     x: Planes
     dtype: str = "float32"
 
     arrays = ("x",)
-
-    @property
-    def by_blocks(self) -> int:
-        """Its work units are ordered by blocks of images: how many there are."""
-        return self.x.blocks
 
     def emit(self, name: str, target: Target) -> Any:
         """The loop nest above; a work unit is a plane."""

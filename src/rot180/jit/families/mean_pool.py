@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from rot180.jit.emission.emit import Emitter, Index
+from rot180.jit.emission.kernel import ByBlocks
 from rot180.jit.emission.layout import Planes
 from rot180.jit.emission.rows import cells_of, fresh, merged, outer, over, summed, sums
 from rot180.jit.emission.target import Target
@@ -45,7 +46,7 @@ def _divisor(k: Emitter, z: Planes, p: list[Index], lanes: int) -> Any:
 
 
 @dataclass(frozen=True)
-class MeanPool:
+class MeanPool(ByBlocks):
     """z from x and d, which is in row-major order of the positions.
 
     Attributes:
@@ -59,11 +60,6 @@ class MeanPool:
     dtype: str = "float32"
 
     arrays = ("x", "d", "z")
-
-    @property
-    def by_blocks(self) -> int:
-        """Its work units are ordered by blocks of images: how many there are."""
-        return self.x.blocks
 
     def emit(self, name: str, target: Target) -> Any:
         """The first loop nest above."""
@@ -87,7 +83,7 @@ class MeanPool:
 
 
 @dataclass(frozen=True)
-class MeanPoolGrad:
+class MeanPoolGrad(ByBlocks):
     """dx from g and d.
 
     Attributes:
@@ -101,11 +97,6 @@ class MeanPoolGrad:
     dtype: str = "float32"
 
     arrays = ("g", "d", "dx")
-
-    @property
-    def by_blocks(self) -> int:
-        """Its work units are ordered by blocks of images: how many there are."""
-        return self.x.blocks
 
     def emit(self, name: str, target: Target) -> Any:
         """The second loop nest above."""
@@ -124,18 +115,13 @@ class MeanPoolGrad:
 
 
 @dataclass(frozen=True)
-class GlobalMean:
+class GlobalMean(ByBlocks):
     """z[n, c] = mean of x[n, c] over all cells of the plane; z has no spatial axis."""
 
     x: Planes
     dtype: str = "float32"
 
     arrays = ("x", "z")
-
-    @property
-    def by_blocks(self) -> int:
-        """Its work units are ordered by blocks of images: how many there are."""
-        return self.x.blocks
 
     def emit(self, name: str, target: Target) -> Any:
         """One sum for each (block, channel) of this part's share."""
@@ -160,18 +146,13 @@ class GlobalMean:
 
 
 @dataclass(frozen=True)
-class GlobalMeanGrad:
+class GlobalMeanGrad(ByBlocks):
     """dx[n, c, cell] = g[n, c] / cells; g has no spatial axis."""
 
     x: Planes
     dtype: str = "float32"
 
     arrays = ("g", "dx")
-
-    @property
-    def by_blocks(self) -> int:
-        """Its work units are ordered by blocks of images: how many there are."""
-        return self.x.blocks
 
     def emit(self, name: str, target: Target) -> Any:
         """One number for each (block, channel) of this part's share, in every cell."""

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from rot180.jit.emission.emit import Emitter
+from rot180.jit.emission.kernel import ByBlocks
 from rot180.jit.emission.rows import merged, shares
 from rot180.jit.emission.target import Target
 from rot180.jit.families.moments import merged_moments, plane_moments
@@ -26,18 +27,13 @@ __all__ = ["FinishMoments", "FinishSums", "GradPlanes", "NormPlanes", "PlaneMome
 
 
 @dataclass(frozen=True)
-class PlaneMoments(BatchNorm):
+class PlaneMoments(ByBlocks, BatchNorm):
     """Mean and M2 of every plane: (block, channel, B) each."""
 
     @property
     def arrays(self) -> tuple[str, ...]:
         """Names of the arrays, in the order of the kernel's table."""
         return ("x", "means", "squares")
-
-    @property
-    def by_blocks(self) -> int:
-        """Its work units are ordered by blocks of images: how many there are."""
-        return self.x.blocks
 
     def emit(self, name: str, target: Target) -> Any:
         """A work unit is a plane."""
@@ -77,7 +73,7 @@ class FinishMoments(BatchNorm):
 
 
 @dataclass(frozen=True)
-class NormPlanes(BatchNorm):
+class NormPlanes(ByBlocks, BatchNorm):
     """z from x, mean and rstd."""
 
     @property
@@ -85,11 +81,6 @@ class NormPlanes(BatchNorm):
         """Names of the arrays, in the order of the kernel's table."""
         affine = ("weight", "bias") if self.affine else ()
         return ("x", "mean", "rstd", *affine, *(("residual",) if self.residual else ()), "z")
-
-    @property
-    def by_blocks(self) -> int:
-        """Its work units are ordered by blocks of images: how many there are."""
-        return self.x.blocks
 
     def emit(self, name: str, target: Target) -> Any:
         """A work unit is a plane."""
@@ -103,7 +94,7 @@ class NormPlanes(BatchNorm):
 
 
 @dataclass(frozen=True)
-class PlaneSums(BatchNormGrad):
+class PlaneSums(ByBlocks, BatchNormGrad):
     """Σ g and Σ g · (x − mean) of every plane: (block, channel, B) each; dresidual on the way."""
 
     @property
@@ -116,11 +107,6 @@ class PlaneSums(BatchNormGrad):
         sign = ("bias",) if self.affine and self._found_out else ()
         affine = ("weight",) if self.affine else ()
         return ("g", "x", *(("z",) if self.z else ()), "mean", "rstd", *affine, *sign)
-
-    @property
-    def by_blocks(self) -> int:
-        """Its work units are ordered by blocks of images: how many there are."""
-        return self.x.blocks
 
     def emit(self, name: str, target: Target) -> Any:
         """A work unit is a plane."""

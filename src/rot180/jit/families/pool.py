@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from rot180.jit.emission.emit import Emitter, Index
+from rot180.jit.emission.kernel import ByBlocks
 from rot180.jit.emission.layout import Planes
 from rot180.jit.emission.target import Target
 from rot180.jit.emission.windows import (
@@ -51,7 +52,7 @@ def _bits(window: Window) -> int:
 
 
 @dataclass(frozen=True)
-class MaxPool:
+class MaxPool(ByBlocks):
     """z and winner from x.
 
     Attributes:
@@ -72,11 +73,6 @@ class MaxPool:
     def arrays(self) -> tuple[str, ...]:
         """Names of the arrays, in the order of the kernel's table."""
         return ("x", "z", *(("winner",) if self.record else ()))
-
-    @property
-    def by_blocks(self) -> int:
-        """Its work units are ordered by blocks of images: how many there are."""
-        return self.x.blocks
 
     def emit(self, name: str, target: Target) -> Any:
         """The first loop nest above."""
@@ -124,7 +120,7 @@ class MaxPool:
 
 
 @dataclass(frozen=True)
-class MaxPoolGrad:
+class MaxPoolGrad(ByBlocks):
     """dx from g and winner.
 
     Attributes:
@@ -139,11 +135,6 @@ class MaxPoolGrad:
     dtype: str = "float32"
 
     arrays = ("g", "winner", "dx")
-
-    @property
-    def by_blocks(self) -> int:
-        """Its work units are ordered by blocks of images: how many there are."""
-        return self.x.blocks
 
     def emit(self, name: str, target: Target) -> Any:
         """The second loop nest above."""

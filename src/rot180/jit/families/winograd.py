@@ -19,6 +19,7 @@ import numpy as np
 
 from rot180.jit.emission.blocking import cut, register_block
 from rot180.jit.emission.emit import Emitter
+from rot180.jit.emission.kernel import ByBlocks
 from rot180.jit.emission.layout import Planes
 from rot180.jit.emission.target import Target
 from rot180.jit.families import toomcook
@@ -81,7 +82,7 @@ class TransformWeights:
 
 
 @dataclass(frozen=True)
-class Correlate:
+class Correlate(ByBlocks):
     """z = correlation of x with a 3×3 kernel whose transform is U.
 
     Attributes:
@@ -137,11 +138,6 @@ class Correlate:
         distance is a power of two would all fall into one set of the first cache.
         """
         return (channels * self.group(target) + 1) * target.lanes(np.dtype(self.dtype))
-
-    @property
-    def by_blocks(self) -> int:
-        """Its work units are ordered by blocks of images: how many there are."""
-        return self.x.blocks
 
     def emit(self, name: str, target: Target) -> Any:
         """The loop nest above; one work unit is a group of tiles of one block of images."""

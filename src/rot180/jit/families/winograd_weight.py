@@ -21,6 +21,7 @@ import numpy as np
 
 from rot180.jit.emission.blocking import cut, register_block
 from rot180.jit.emission.emit import Emitter, Index
+from rot180.jit.emission.kernel import ByBlocks
 from rot180.jit.emission.layout import Planes
 from rot180.jit.emission.target import Target
 from rot180.jit.families import toomcook
@@ -29,7 +30,7 @@ __all__ = ["Clear", "InverseWeights", "WeightGrad"]
 
 
 @dataclass(frozen=True)
-class WeightGrad:
+class WeightGrad(ByBlocks):
     """dU[worker, ξ, k, c] += from x and the upstream gradient g; C in whole vectors.
 
     Attributes:
@@ -51,11 +52,6 @@ class WeightGrad:
     def arrays(self) -> tuple[str, ...]:
         """Names of the arrays, in the order of the kernel's table."""
         return ("x", "g", "du", *(("db",) if self.bias else ()), "scratch")
-
-    @property
-    def by_blocks(self) -> int:
-        """Its work units are ordered by blocks of images: how many there are."""
-        return self.x.blocks
 
     @property
     def tiles(self) -> tuple[int, int]:
