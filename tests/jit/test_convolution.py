@@ -12,6 +12,7 @@ from rot180.jit.emission.layout import Planes
 from rot180.jit.emission.target import TARGETS
 from rot180.jit.planning.convolution import choose, geometry, halo
 from rot180.jit.planning.task import Places
+from rot180.jit.planning.weight_gradient import choose_weight
 from rot180.ops.conv import PATCHES
 
 
@@ -49,7 +50,10 @@ def choice(conv: Conv, output: str, precision: str = "fast", block: int = 16) ->
     planes = conv.planes("z" if output == "x" else "x", output, block)
     dtypes = {-1: np.dtype("float32")}
     where = Places(TARGETS["avx512"], 2, {0: planes}, {}, dtypes, precision)
-    tile, why = choose(conv.geometry, output, planes, where)
+    g = conv.geometry
+    tile, why = (
+        choose_weight(g, planes, where) if output == "w" else choose(g, output, planes, where)
+    )
     assert ("winograd" in why.split(" of ")[0]) == bool(tile)
     assert isinstance(planes, Planes)
     return tile

@@ -13,20 +13,14 @@ from dataclasses import dataclass
 from rot180.core import Form
 from rot180.jit.emission.layout import Planes
 from rot180.jit.families import direct
-from rot180.jit.families.bias import BiasGrad
 from rot180.jit.families.direct import Direct
-from rot180.jit.families.direct_weight import DirectWeight
 from rot180.jit.families.winograd import Correlate, TransformWeights
-from rot180.jit.families.winograd_weight import Clear, InverseWeights, WeightGrad
 from rot180.jit.planning.task import Call, Halo, Places, Temporary
 
-__all__ = ["Geometry", "geometry", "halo", "lower_conv"]
+__all__ = ["Geometry", "by_tiles", "choose", "geometry", "halo", "least", "lower_conv"]
 
 TRANSFORMS = {2: (40.0, 30.0), 4: (190.0, 140.0)}
 """Vector operations for a tile of each input channel, and of each output channel."""
-
-TURNED = {2: 200.0, 4: 450.0}
-"""The same for each channel of both sides in a weight gradient, where tiles are turned as well."""
 
 
 @dataclass(frozen=True)
@@ -129,36 +123,38 @@ def halo(g: Geometry, output: str) -> dict[str, Halo]:
     return {"z": (reach[0], tuple(a + b for a, b in zip(reach[1], back, strict=True)))}
 
 
-def _costs(g: Geometry, output: str, lanes: int) -> dict[int, float]:
+def _costs(g: Geometry, output: str) -> dict[int, float]:
     """Vector operations of one block of images: by direct sums (0), and by tiles of 2 and 4."""
     inputs, outputs = (g.filters, g.channels) if output == "x" else (g.channels, g.filters)
     made = g.sizes if output == "x" else g.positions
     found = {0: float(inputs * outputs * math.prod(g.kernel) * math.prod(g.positions) * g.groups)}
     for tile, (by_input, by_output) in TRANSFORMS.items():
         tiles = math.prod(-(-size // tile) for size in made)
-        if output == "w":
-            columns = -(-inputs // lanes) * lanes
-            rows = -(-outputs // lanes) * lanes
-            transforms = TURNED[tile] * (columns + rows)
-            products = (tile + 2) ** 2 * outputs * columns * 1.15
-        else:
-            transforms = by_input * inputs + by_output * outputs
-            products = (tile + 2) ** 2 * inputs * outputs * 1.15
+        transforms = by_input * inputs + by_output * outputs
+        products = (tile + 2) ** 2 * inputs * outputs * 1.15
         found[tile] = tiles * (products + transforms)
     return found
 
 
-def choose(g: Geometry, output: str, planes: Planes, places: Places) -> tuple[int, str]:
-    """The tile of Winograd's families, 0 for direct; and the reason in words."""
+def by_tiles(g: Geometry, planes: Planes, places: Places) -> bool:
+    """Whether Winograd's families may serve."""
     lanes = places.target.lanes(places.dtypes[-1])
-    costs = _costs(g, output, lanes)
-    allowed = g.square and planes.block == lanes and places.precision != "direct"
-    best = min(costs, key=lambda tile: costs[tile]) if allowed else 0
+    return g.square and planes.block == lanes and places.precision != "direct"
+
+
+def least(costs: dict[int, float], tiles: bool) -> tuple[int, str]:
+    """The tile that costs least, 0 for direct; and the reason in words."""
+    best = min(costs, key=lambda tile: costs[tile]) if tiles else 0
     words = {0: "direct", 2: "winograd F(2×2)", 4: "winograd F(4×4)"}
-    if not allowed:
+    if not tiles:
         return 0, f"direct, {costs[0] / 1e3:.0f}k vector operations a block"
     told = ", ".join(f"{words[tile]} {cost / 1e3:.0f}k" for tile, cost in costs.items())
     return best, f"{words[best]} of {told} vector operations a block"
+
+
+def choose(g: Geometry, output: str, planes: Planes, places: Places) -> tuple[int, str]:
+    """The tile of Winograd's families for z or x, 0 for direct; and the reason in words."""
+    return least(_costs(g, output), by_tiles(g, planes, places))
 
 
 def lower_conv(
@@ -166,16 +162,15 @@ def lower_conv(
     bias: int | None = None, relu: bool = False, mask: int | None = None,
     plus: int | None = None,
 ) -> tuple[list[Call], str]:  # fmt: skip
-    """The calls for a form read for one operand.
+    """The calls for a form read for z or x.
 
     Args:
         g: the convolution.
-        output: "z", "x" or "w".
+        output: "z" or "x".
         values: the numbers of x, w and z.
         dtype: the float type.
         places: layouts and target.
-        bias: a value with a number for each channel of the output; read for w, the value that
-            the gradient of the bias becomes.
+        bias: a value with a number for each channel of the output.
         relu: keep the positive part only.
         mask: the result of a ReLU: 0 where it is not positive.
         plus: a value that is added.
@@ -187,8 +182,6 @@ def lower_conv(
         name: places.planes[values[name]] for name in ("x", "z") if values[name] in places.planes
     }
     tile, why = choose(g, output, next(iter(planes.values())), places)
-    if output == "w":
-        return _weight_calls(g, values, dtype, places, tile, planes, bias), why
     given, made = ("x", "z") if output == "z" else ("z", "x")
     arrays: dict[str, int | Temporary] = {"x": values[given], "z": values[made]}
     if bias is not None:
@@ -227,53 +220,3 @@ def lower_conv(
         _phases(g, output), *tail,
     )  # fmt: skip
     return [Call(kernel, {**arrays, "w": values["w"]}, ("z",))], why
-
-
-def _weight_calls(
-    g: Geometry, values: dict[str, int], dtype: str, places: Places, tile: int,
-    planes: dict[str, Planes], bias: int | None,
-) -> list[Call]:  # fmt: skip
-    if not tile:
-        kernel = DirectWeight(
-            planes["x"],
-            planes["z"],
-            g.groups,
-            g.kernel,
-            g.stride,
-            g.dilation,
-            g.before,
-            g.turned,
-            dtype,
-        )
-        sums = Temporary("sums", kernel.sums(places.target), dtype)
-        arrays: dict[str, int | Temporary] = {
-            "x": values["x"], "g": values["z"], "dw": values["w"], "sums": sums,
-        }  # fmt: skip
-        calls = [Call(kernel, arrays, ("dw", "sums"))]
-        if bias is not None:
-            total = BiasGrad(planes["z"], dtype)
-            calls.append(Call(total, {"g": values["z"], "db": bias}, ("db",)))
-        return calls
-    sweep = WeightGrad(tile, planes["x"], planes["z"], g.before, bias is not None, dtype)  # type: ignore[arg-type]
-    inverse = InverseWeights(tile, g.channels, g.filters, places.parts, bias is not None, dtype)
-    du = Temporary("du", sweep.size * places.parts, dtype)
-    scratch = Temporary("scratch", sweep.scratch(places.target), dtype, each=True)
-    calls = [
-        Call(Clear(du.size, dtype), {"z": du}, ("z",)),
-        Call(
-            sweep,
-            {"x": values["x"], "g": values["z"], "du": du, "scratch": scratch},
-            ("du", "db", "scratch"),
-        ),
-        Call(inverse, {"du": du, "dw": values["w"]}, ("dw", "db")),
-    ]
-    if bias is None:
-        return calls
-    sums = Temporary("sums", sweep.filters * places.parts, dtype)
-    clear, sweep_call, finish = calls
-    return [
-        clear,
-        Call(Clear(sums.size, dtype), {"z": sums}, ("z",)),
-        Call(sweep_call.kernel, {**sweep_call.arrays, "db": sums}, sweep_call.writes),
-        Call(finish.kernel, {**finish.arrays, "sums": sums, "db": bias}, finish.writes),
-    ]

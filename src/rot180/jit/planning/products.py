@@ -14,6 +14,7 @@ from rot180.jit.families.matvec import MatVec, MatVecInputGrad, MatVecWeightGrad
 from rot180.jit.planning.convolution import Geometry, geometry, halo, lower_conv
 from rot180.jit.planning.fuse import Claims, bias_of, is_channel_sum, single_reader
 from rot180.jit.planning.task import Argument, Call, Places, Task, Temporary
+from rot180.jit.planning.weight_gradient import lower_weight
 
 __all__ = ["channel_sum", "convolution", "linear"]
 
@@ -39,6 +40,9 @@ def convolution(claims: Claims, at: int, i: Instruction) -> bool:
     reads = [n for name, n in values.items() if name != form.output]
 
     def lower(where: Places) -> list[Call]:
+        if form.output == "w":
+            calls, task.why = lower_weight(g, values, dtype, where, tail.bias)
+            return calls
         calls, task.why = lower_conv(
             g,
             form.output,
