@@ -41,14 +41,17 @@ _DARK = {
 }
 
 
-def _figure(width: float, height: float, theme: dict[str, str]) -> Any:
-    """An empty figure in inches; no pyplot, so no window system and no global state."""
+def _figure(width: float, height: float, theme: dict[str, str], layout: Any = None) -> Any:
+    """An empty figure in inches; no pyplot, so no window system and no global state.
+
+    A layout that is computed draws all texts twice more: only where their length is not known.
+    """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingExtraError("pictures", "matplotlib", "plot") from error
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor=theme["paper"])
+    figure = Figure(figsize=(width, height), layout=layout, facecolor=theme["paper"])
     FigureCanvasAgg(figure)
     return figure
 
@@ -95,11 +98,13 @@ def curves_png(
         keys = [("train_accuracy", "training"), ("val_accuracy", "validation")]
         panels.append(("Error rate, %", keys))
     panels.append(("Learning rate", [("lr", "rate")]))
-    figure = _figure(3.7 * len(panels), 3.1, theme)
+    width, height = 3.7, 3.1
+    figure = _figure(width * len(panels), height, theme)
     # a step stands at the part of the epochs that it ends
     per_epoch = records[-1]["step"] / records[-1]["epoch"] if records and steps else 1.0
     for index, (title, keys) in enumerate(panels):
-        axes = figure.add_subplot(1, len(panels), index + 1)
+        left, right = (index + 0.62 / width) / len(panels), (index + 1 - 0.1 / width) / len(panels)
+        axes = figure.add_axes((left, 0.5 / height, right - left, 1 - 0.82 / height))
         _style(axes, theme)
         axes.set_title(title, fontsize=11, loc="left", color=theme["ink"])
         axes.set_xlabel("epoch", fontsize=9)
@@ -149,12 +154,15 @@ def _log_axis(axes: Any) -> None:
     positive = values[values > 0]
     if not positive.size or positive.max() < 5 * positive.min():
         return
+    low, high = positive.min(), positive.max()
     ticks = [m * 10.0**e for e in range(-9, 10) for m in (1, 2, 5)]
-    if positive.max() > 300 * positive.min():
+    if high > 300 * low:
         ticks = ticks[::3]
+    # every tick is drawn, also one that cannot be seen
+    ticks = [tick for tick in ticks if low / 2 < tick < 2 * high]
     if (values <= 0).any():
-        axes.set_yscale("symlog", linthresh=positive.min())
-        ticks = [0.0, *(tick for tick in ticks if tick >= positive.min())]
+        axes.set_yscale("symlog", linthresh=low)
+        ticks = [0.0, *(tick for tick in ticks if tick >= low)]
     else:
         axes.set_yscale("log")
     axes.yaxis.set_major_locator(FixedLocator(ticks))
@@ -179,15 +187,15 @@ def confusion_png(
     from_names = max(len(name) for name in classes)
     size = len(classes)
     side = min(12.0, 1.6 + 0.42 * max(size, 6) + 0.05 * from_names)
-    figure = _figure(side, side + 0.3, theme)
+    figure = _figure(side, side + 0.3, theme, layout="constrained")
     axes = figure.add_subplot(1, 1, 1)
     _style(axes, theme)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     colours = _cell_colours(shares, theme)
     axes.imshow(colours, aspect="equal", interpolation="nearest")
-    for edge in np.arange(0.5, size - 1):
-        axes.axhline(edge, color=theme["line"], linewidth=0.5)
-        axes.axvline(edge, color=theme["line"], linewidth=0.5)
+    edges = np.arange(0.5, size - 1)
+    for lines in (axes.hlines, axes.vlines):
+        lines(edges, -0.5, size - 0.5, colors=theme["line"], linewidth=0.5)
     total, right = int(counts.sum()), int(np.trace(counts))
     axes.set_title(
         f"{total - right:,} of {total:,} wrong: {100 * right / max(total, 1):.2f} % right",
@@ -248,17 +256,24 @@ def mistakes_png(
     theme = _DARK if dark else _LIGHT
     columns = min(6, max(len(images), 4))
     rows = -(-len(images) // columns)
-    figure = _figure(1.5 * columns, 1.85 * rows + 0.4, theme)
-    figure.suptitle(title, fontsize=11, color=theme["ink"], x=0.01, ha="left")
-    for index, (image, (true, guess)) in enumerate(zip(images, captions, strict=True)):
-        axes = figure.add_subplot(rows, columns, index + 1)
-        if len(image) == 1:
-            axes.imshow(image[0], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-        else:
-            axes.imshow(image[:3].transpose(1, 2, 0), interpolation="nearest")
-        axes.set_xticks([])
-        axes.set_yticks([])
-        for spine in axes.spines.values():
-            spine.set_color(theme["line"])
-        axes.set_xlabel(f"{true}\n{guess}", fontsize=9, color=theme["ink"])
+    width, height = 1.5 * columns, 1.85 * rows + 0.4
+    figure = _figure(width, height, theme)
+    figure.text(0.1 / width, 1 - 0.1 / height, title, fontsize=11, color=theme["ink"], va="top")
+    # one axes for the whole sheet, in inches from its upper left corner
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    for index, (image, caption) in enumerate(zip(images, captions, strict=True)):
+        down, across = divmod(index, columns)
+        x, y = 1.5 * across + 0.1, 1.85 * down + 0.45
+        high, wide = 1.3 * np.array(image.shape[1:]) / max(image.shape[1:])
+        left, top = x + (1.3 - wide) / 2, y + (1.3 - high) / 2
+        right, bottom = left + wide, top + high
+        pixels = image[0] if len(image) == 1 else image[:3].transpose(1, 2, 0)
+        place = {"extent": (left, right, bottom, top), "interpolation": "nearest"}
+        axes.imshow(pixels, cmap="gray", vmin=0, vmax=255, **place)
+        frame = ([left, right, right, left, left], [top, top, bottom, bottom, top])
+        axes.plot(*frame, color=theme["line"], lw=0.8)
+        lines = {"fontsize": 9, "color": theme["ink"], "ha": "center", "va": "top"}
+        axes.text(x + 0.65, y + 1.33, "\n".join(caption), **lines)
+    axes.set(xlim=(0, width), ylim=(height, 0), aspect="auto")
     return _png(figure)
