@@ -91,7 +91,8 @@ class Normalize:
         kind = np.float64 if images.dtype == np.float64 else np.float32
         top = 255.0 if images.dtype == np.uint8 else 1.0
         mean, std = self._column(self.mean, images, kind), self._column(self.std, images, kind)
-        result: NDArray[Any] = np.subtract(images, mean * kind(top), dtype=kind)
+        result: NDArray[Any] = images.astype(kind)
+        result -= mean * kind(top)
         result /= std * kind(top)
         return result
 

@@ -23,7 +23,7 @@ def ranks(scores: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.int64]:
             got=f"{scores.shape} and {labels.shape}",
         )
     _check_labels(labels, scores.shape[1])
-    true = np.take_along_axis(scores, labels[:, None], axis=1)
+    true = scores[np.arange(len(labels)), labels][:, None]
     # "not less or equal", so that a NaN score never counts as right
     before = ~(scores <= true)
     before |= (scores == true) & (np.arange(scores.shape[1]) < labels[:, None])
