@@ -34,6 +34,17 @@ def test_vectors_cover_a_row(cells: int, lanes: int, blocked: bool) -> None:
     assert covered == set(range(cells))
 
 
+@given(st.integers(1, 200), st.sampled_from([1, 2, 4, 8, 16]))
+def test_a_short_row_is_one_vector_with_spare_lanes(cells: int, lanes: int) -> None:
+    row = vectors(cells, lanes, 1, spare=True)
+    if cells > lanes:
+        assert row == vectors(cells, lanes, 1)
+        assert row.live == row.lanes
+    else:
+        assert (row.count, row.start(0), row.live, row.shifted) == (1, 0, cells, False)
+        assert cells <= row.lanes < 2 * cells
+
+
 @given(st.sampled_from([16, 32]), st.integers(1, 64), st.integers(1, 130), st.integers(0, 8))
 def test_register_blocks_fit(registers: int, width: int, height: int, reach: int) -> None:
     w, h = register_block(registers, width, height, reach)

@@ -29,6 +29,9 @@ CASES = [
     Conv(2, 1, 6, (28, 28), 5, padding=2),
     Conv(3, 2, 3, (23,), 5, 2, 2, 2, mode="convolution"),
     Conv(5, 4, 4, (40,), 3, padding=1, groups=2),
+    Conv(2, 3, 8, (11, 7), 3, padding=1),
+    Conv(1, 2, 3, (23, 14), (5, 3), 1, (3, 0)),
+    Conv(2, 3, 4, (9, 11), 1, (2, 3)),
     Conv(2, 2, 3, (4, 5, 6), (2, 3, 2), (1, 2, 1), (1, 0, 1)),
     Conv(2, 2, 4, (5, 4, 9), 3, 2, 1, (1, 1, 2), 2, "convolution"),
 ]
@@ -84,7 +87,7 @@ def test_by_definition(one: bool, dtype: str, output: str, conv: Conv, target: s
 @pytest.mark.parametrize("output", ["z", "x"])
 @pytest.mark.parametrize("one", [False, True])
 @pytest.mark.parametrize("target", RUNNABLE[::2])
-@pytest.mark.parametrize("conv", [CASES[1], CASES[2], CASES[15]], ids=str)
+@pytest.mark.parametrize("conv", [CASES[0], CASES[1], CASES[2], CASES[15]], ids=str)
 def test_tails(conv: Conv, target: str, one: bool, output: str, rng: np.random.Generator) -> None:
     block = 1 if one else TARGETS[target].lanes(np.dtype("float32"))
     whole = kernel_of(conv, output, block, "float32").z
@@ -139,7 +142,7 @@ def test_real_layers(conv: Conv, output: str) -> None:
 
 
 @pytest.mark.parametrize("output", ["z", "x"])
-@pytest.mark.parametrize("conv", [CASES[2], CASES[16]], ids=str)
+@pytest.mark.parametrize("conv", [CASES[0], CASES[2], CASES[16]], ids=str)
 def test_other_processors_are_compiled_for(conv: Conv, output: str) -> None:
     for block in (1, TARGETS["neon"].lanes(np.dtype("float32"))):
         assert code_of(kernel_of(conv, output, block, "float32"), TARGETS["neon"])

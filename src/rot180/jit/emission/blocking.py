@@ -53,21 +53,30 @@ class Row:
     @property
     def shifted(self) -> bool:
         """Whether the last vector is shifted back, so that it ends with the row."""
-        return self.count * self.per > self.cells
+        return self.count * self.per > self.cells >= self.per
+
+    @property
+    def live(self) -> int:
+        """Numbers of a vector that count: all of them, but where it is longer than the row."""
+        return self.lanes * min(self.cells, self.per) // self.per
 
     def start(self, number: int) -> int:
         """The first cell of a vector."""
-        return min(number * self.per, self.cells - self.per)
+        return min(number * self.per, max(0, self.cells - self.per))
 
 
-def vectors(cells: int, lanes: int, block: int) -> Row:
+def vectors(cells: int, lanes: int, block: int, spare: bool = False) -> Row:
     """Cover a row of cells, each of `block` images, by vectors of at most `lanes` numbers.
 
     Whole blocks of images fill a vector each. Without blocks, a vector is as long as the largest
-    power of two that fits into the row, and the last one overlaps the one before it.
+    power of two that fits into the row, and the last one overlaps the one before it; or, with
+    `spare` lanes that do not count, a row that is shorter than a vector is one vector.
     """
     if block > 1:
         return Row(cells, cells, 1, block)
+    if spare and cells <= lanes:
+        per = 1 << (cells - 1).bit_length()
+        return Row(cells, 1, per, per)
     per = lanes
     while per > cells:
         per //= 2

@@ -255,9 +255,19 @@ class Emitter:
         typ = self.vector(self.lanes if lanes is None else lanes)
         return self.builder.load(self.pointer(array, offset), align=self.dtype.itemsize, typ=typ)
 
-    def store(self, value: Any, array: str | Any, offset: Index = 0) -> None:
-        """Write a vector or a scalar."""
-        self.builder.store(value, self.pointer(array, offset), align=self.dtype.itemsize)
+    def store(
+        self, value: Any, array: str | Any, offset: Index = 0, live: int | None = None
+    ) -> None:
+        """Write a vector or a scalar; of a vector the first `live` lanes, in powers of two."""
+        lanes = getattr(value.type, "count", 1)
+        live = lanes if live is None else live
+        start = 0
+        while start < live:
+            count = min(lanes, 1 << ((live - start).bit_length() - 1))
+            part = value if count == lanes else self.lanes_of(value, start, count)
+            place = self.pointer(array, self.at(offset, start))
+            self.builder.store(part, place, align=self.dtype.itemsize)
+            start += count
 
     def load_as(self, dtype: str, array: str | Any, offset: Index = 0, lanes: int = 1) -> Any:
         """Numbers of another type than the kernel's: integers and floats, `lanes` of them."""
@@ -325,12 +335,14 @@ class Emitter:
         """One number of memory in every lane."""
         return self.splat(self.load(array, offset, 1))
 
-    def gather(self, array: str | Any, offset: Index, step: int, lanes: int) -> Any:
-        """`lanes` numbers that stand `step` elements apart."""
+    def gather(
+        self, array: str | Any, offset: Index, step: int, lanes: int, live: int | None = None
+    ) -> Any:
+        """`lanes` numbers that stand `step` elements apart; the first `live` of them count."""
         if lanes == 1 or step == 1:
             return self.load(array, offset, lanes)
         v = ir.Constant(self.vector(lanes), ir.Undefined)
-        for lane in range(lanes):
+        for lane in range(lanes if live is None else live):
             one = self.load(array, self.at(offset, lane * step), 1)
             v = self.builder.insert_element(v, one, ir.Constant(I32, lane))
         return v
@@ -341,12 +353,14 @@ class Emitter:
         lanes = range(v.type.count)
         return self.shuffle(zero, v, [i if i < first else v.type.count + i for i in lanes])
 
-    def scatter(self, value: Any, array: str | Any, offset: Index, step: int) -> None:
-        """Write the lanes of a vector `step` elements apart."""
+    def scatter(
+        self, value: Any, array: str | Any, offset: Index, step: int, live: int | None = None
+    ) -> None:
+        """Write the (first `live`) lanes of a vector `step` elements apart."""
         if step == 1 or not isinstance(value.type, ir.VectorType):
-            self.store(value, array, offset)
+            self.store(value, array, offset, live)
             return
-        for lane in range(value.type.count):
+        for lane in range(value.type.count if live is None else live):
             self.store(self.lane(value, lane), array, self.at(offset, lane * step))
 
     def relu(self, v: Any) -> Any:
@@ -416,6 +430,12 @@ class Emitter:
     def lane(self, v: Any, lane: int) -> Any:
         """One number of a vector."""
         return self.builder.extract_element(v, ir.Constant(I32, lane))
+
+    def lanes_of(self, v: Any, start: int, count: int) -> Any:
+        """Neighbouring lanes of a vector; one alone is a scalar."""
+        return (
+            self.lane(v, start) if count == 1 else self.shuffle(v, v, range(start, start + count))
+        )
 
     def shuffle(self, a: Any, b: Any, lanes: Sequence[int]) -> Any:
         """Lanes picked out of two vectors, counted through both."""
