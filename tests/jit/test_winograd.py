@@ -1,4 +1,4 @@
-"""Winograd: transformed weights and correlation, both tiles, every overhang."""
+"""Winograd: transformed weights and correlation, all tiles, dilation, every overhang."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from harness import RUNNABLE, Buffer, blank, code_of, given, run
 
 from rot180.jit.emission.layout import Planes
 from rot180.jit.emission.target import TARGETS
-from rot180.jit.families.toomcook import matrices
+from rot180.jit.families.tiling import Tiling
 from rot180.jit.families.winograd import Correlate, TransformWeights
 
-BOUNDS = {2: 1e-5, 4: 5e-5}
-EXACT = {2: 1e-14, 4: 1e-13}
+BOUNDS = {Tiling(2).cells: 1e-5, Tiling(4).cells: 5e-5}
+EXACT = {Tiling(2).cells: 1e-14, Tiling(4).cells: 1e-13}
 
 IMAGES = (5, 16, 19, 2, 17, 9, 33, 5, 3)
 PADDING = (1, 0, 1, 2, 1, 1, 0, 1, 1)
@@ -27,13 +27,24 @@ CASES = [
         for n, (c, k), sizes, p in zip(IMAGES, CHANNELS, SIZES, PADDING, strict=True)
     ),
     Conv(6, 4, 6, (6, 9), 3, padding=((2, 0), (0, 1))),
+    Conv(17, 3, 5, (9, 12), 3, padding=2, dilation=2),
+    Conv(3, 5, 17, (11, 13), 3, padding=((1, 3), (0, 2)), dilation=(3, 1)),
+    Conv(4, 2, 3, (9, 11), 3, padding=1, dilation=4),
 ]  # fmt: skip
+WIDE = [
+    Conv(5, 3, 16, (7, 8), 5, padding=2),
+    Conv(17, 17, 3, (5, 9), 5),
+    Conv(2, 1, 5, (12, 11), 5, padding=((3, 1), (0, 4))),
+    Conv(3, 6, 4, (13, 10), 5, padding=2, dilation=(1, 2)),
+]
+EVERY = [*((tile, conv) for tile in (2, 4) for conv in CASES), *((2, conv) for conv in WIDE)]
 REAL = [
     Conv(128, 16, 16, (32, 32), 3, padding=1),
     Conv(128, 32, 32, (16, 16), 3, padding=1),
     Conv(128, 64, 64, (8, 8), 3, padding=1),
     Conv(64, 16, 32, (13, 13), 3),
     Conv(16, 128, 128, (8, 8), 3, padding=1),
+    Conv(16, 300, 280, (7, 7), 3, padding=1),
 ]
 
 
@@ -41,67 +52,83 @@ def lanes(target: str, dtype: str = "float32") -> int:
     return TARGETS[target].lanes(np.dtype(dtype))
 
 
-def transformed(conv: Conv, tile: int, output: str, dtype: str, target: str, parts: int) -> Any:
+def tiling_of(conv: Conv, outputs: int) -> Tiling:
+    g = conv.geometry
+    return Tiling(outputs, g.kernel[0], g.dilation)  # type: ignore[arg-type]
+
+
+def transformed(
+    conv: Conv, tiling: Tiling, output: str, dtype: str, target: str, parts: int
+) -> Any:
     g = conv.geometry
     by_filter, by_channel, _ = g.weight
     sides, steps = (g.channels, g.filters), (by_channel, by_filter)
     if output == "x":
         sides, steps = sides[::-1], steps[::-1]
-    kernel = TransformWeights(tile, *sides, *steps, output == "x", dtype)
+    kernel = TransformWeights(tiling, *sides, *steps, output == "x", dtype)
     w = given(conv.arrays["w"].astype(dtype))
-    u = blank(((tile + 2) ** 2, *sides), dtype)
+    u = blank((tiling.points, *sides), dtype)
     return run(kernel, {"w": w, "u": u}, target, parts)["u"]
 
 
 def kernel_of(conv: Conv, tile: int, output: str, block: int, dtype: str, **tail: Any) -> Correlate:
     source = "x" if output == "z" else "z"
     read, made = (conv.planes(name, output, block) for name in (source, output))
-    before = conv.geometry.before
-    before = before if output == "z" else tuple(2 - a for a in before)
-    return Correlate(tile, read, made, before, dtype=dtype, **tail)  # type: ignore[arg-type]
+    g = conv.geometry
+    if output == "z":
+        before = g.before
+    else:
+        axes = zip(g.kernel, g.dilation, g.before, strict=True)
+        before = tuple(d * (r - 1) - a for r, d, a in axes)
+    return Correlate(tiling_of(conv, tile), read, made, before, dtype=dtype, **tail)  # type: ignore[arg-type]
 
 
 def buffers_of(conv: Conv, kernel: Correlate, output: str, target: str) -> dict[str, Buffer]:
     source = "x" if output == "z" else "z"
     return {
         "x": images(conv.arrays[source], kernel.x, np.nan, kernel.dtype),
-        "u": given(transformed(conv, kernel.tile, output, kernel.dtype, target, 1)),
+        "u": given(transformed(conv, kernel.tiling, output, kernel.dtype, target, 1)),
         "z": blank(kernel.z, kernel.dtype),
     }
 
 
 @pytest.mark.parametrize("target", RUNNABLE)
-@pytest.mark.parametrize("tile", [2, 4])
+@pytest.mark.parametrize(
+    ("tile", "conv"),
+    [*((tile, CASES[n]) for tile in (2, 4) for n in (1, 4, 5)), (2, WIDE[0])],
+    ids=str,
+)
 @pytest.mark.parametrize("output", ["z", "x"])
-@pytest.mark.parametrize("conv", [CASES[1], CASES[4], CASES[5]], ids=str)
 def test_transformed_weights(conv: Conv, output: str, tile: int, target: str) -> None:
-    _, g, _ = matrices(tile, 3)
+    tiling = tiling_of(conv, tile)
+    _, g, _ = tiling.matrices
     g_numbers = np.array([[float(c) for c in row] for row in g])
     w = conv.arrays["w"]
     w = w.transpose(1, 0, 2, 3) if output == "z" else w[:, :, ::-1, ::-1]
     expected = np.einsum("ar,iors,bs->abio", g_numbers, w, g_numbers).reshape(-1, *w.shape[:2])
     for dtype, bound in (("float32", 1e-6), ("float64", 1e-14)):
         for parts in (1, 3):
-            made = transformed(conv, tile, output, dtype, target, parts)
+            made = transformed(conv, tiling, output, dtype, target, parts)
             assert error(made, expected) < bound
 
 
 @pytest.mark.parametrize("target", RUNNABLE)
-@pytest.mark.parametrize("conv", CASES, ids=str)
+@pytest.mark.parametrize(("tile", "conv"), EVERY, ids=str)
 @pytest.mark.parametrize("output", ["z", "x"])
-@pytest.mark.parametrize(("tile", "dtype"), [(2, "float32"), (4, "float32"), (4, "float64")])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_by_definition(tile: int, dtype: str, output: str, conv: Conv, target: str) -> None:
     kernel = kernel_of(conv, tile, output, lanes(target, dtype), dtype)
     buffers = buffers_of(conv, kernel, output, target)
     for parts in (1, 3):
         made = run(kernel, buffers, target, parts)["z"]
-        assert error(made, conv.expected(output)) < (BOUNDS if dtype == "float32" else EXACT)[tile]
+        bounds = BOUNDS if dtype == "float32" else EXACT
+        assert error(made, conv.expected(output)) < bounds[kernel.tiling.cells]
 
 
 @pytest.mark.parametrize("output", ["z", "x"])
 @pytest.mark.parametrize("tile", [2, 4])
 @pytest.mark.parametrize("target", RUNNABLE[::2])
-@pytest.mark.parametrize("conv", [CASES[2], CASES[9]], ids=str)
+@pytest.mark.parametrize("conv", [CASES[2], CASES[9], CASES[10]], ids=str)
 def test_tails(conv: Conv, target: str, tile: int, output: str, rng: np.random.Generator) -> None:
     whole = kernel_of(conv, tile, output, lanes(target), "float32").z
     other = Planes(whole.images, whole.channels, whole.sizes, whole.block, (1, 0), (0, 2))
@@ -132,7 +159,7 @@ def test_tails(conv: Conv, target: str, tile: int, output: str, rng: np.random.G
             buffers["mask"] = images(mask, other, np.nan, "float32")
             expected = np.where(mask > 0, expected, 0)
         made = run(kernel, buffers, target, 2)["z"]
-        assert error(made, expected) < BOUNDS[tile], chosen
+        assert error(made, expected) < BOUNDS[kernel.tiling.cells], chosen
 
 
 @pytest.mark.parametrize("tile", [2, 4])
@@ -141,7 +168,7 @@ def test_a_part_of_a_segment_is_a_block(tile: int) -> None:
     conv = Conv(37, 3, 4, (6, 7), 3, padding=1)
     kernel = kernel_of(conv, tile, "z", lanes(target), "float32")
     made = run(kernel, buffers_of(conv, kernel, "z", target), target, kernel.by_blocks)["z"]
-    assert error(made, conv.expected("z")) < BOUNDS[tile]
+    assert error(made, conv.expected("z")) < BOUNDS[kernel.tiling.cells]
 
 
 @pytest.mark.parametrize("tile", [2, 4])
@@ -152,7 +179,7 @@ def test_real_layers(conv: Conv, output: str, tile: int) -> None:
     kernel = kernel_of(conv, tile, output, lanes(target), "float32")
     buffers = buffers_of(conv, kernel, output, target)
     made = run(kernel, buffers, target, 2, threads=True)["z"]
-    assert error(made, conv.expected(output)) < BOUNDS[tile]
+    assert error(made, conv.expected(output)) < BOUNDS[kernel.tiling.cells]
 
 
 @pytest.mark.parametrize("tile", [2, 4])

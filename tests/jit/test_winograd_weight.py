@@ -9,16 +9,17 @@ import numpy as np
 import pytest
 from convs import Conv, error, images
 from harness import RUNNABLE, blank, code_of, given, run
-from test_winograd import BOUNDS, CASES, EXACT, REAL, lanes
+from test_winograd import BOUNDS, CASES, EVERY, EXACT, REAL, lanes, tiling_of
 
 from rot180.jit.emission.target import TARGETS
 from rot180.jit.engine import Code
+from rot180.jit.families.tiling import Tiling
 from rot180.jit.families.winograd_weight import Clear, InverseWeights, WeightGrad
 
 
 def kernel_of(conv: Conv, tile: int, block: int, dtype: str, bias: bool = True) -> WeightGrad:
     x, g = (conv.planes(name, "w", block) for name in "xz")
-    return WeightGrad(tile, x, g, conv.geometry.before, bias, dtype)  # type: ignore[arg-type]
+    return WeightGrad(tiling_of(conv, tile), x, g, conv.geometry.before, bias, dtype)  # type: ignore[arg-type]
 
 
 def gradients(
@@ -33,7 +34,7 @@ def gradients(
         "db": given(np.zeros(sweep.filters * parts, dtype), written=True),
     }
     made = run(sweep, buffers, target, parts, threads)
-    inverse = InverseWeights(tile, conv.c, conv.k, parts, True, dtype)
+    inverse = InverseWeights(sweep.tiling, conv.c, conv.k, parts, True, dtype)
     found = run(
         inverse,
         {
@@ -49,10 +50,10 @@ def gradients(
 
 
 @pytest.mark.parametrize("target", RUNNABLE)
-@pytest.mark.parametrize("conv", CASES, ids=str)
-@pytest.mark.parametrize(("tile", "dtype"), [(2, "float32"), (4, "float32"), (4, "float64")])
+@pytest.mark.parametrize(("tile", "conv"), EVERY, ids=str)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_by_definition(tile: int, dtype: str, conv: Conv, target: str) -> None:
-    bound = (BOUNDS if dtype == "float32" else EXACT)[tile]
+    bound = (BOUNDS if dtype == "float32" else EXACT)[tiling_of(conv, tile).cells]
     for parts in (1, 2, 3):
         dw, db = gradients(conv, tile, dtype, target, parts)
         assert error(dw, conv.expected("w")) < bound
@@ -63,8 +64,8 @@ def test_by_definition(tile: int, dtype: str, conv: Conv, target: str) -> None:
 @pytest.mark.parametrize("conv", REAL, ids=str)
 def test_real_layers(conv: Conv, tile: int) -> None:
     dw, db = gradients(conv, tile, "float32", RUNNABLE[0], 2, threads=True)
-    assert error(dw, conv.expected("w")) < BOUNDS[tile]
-    assert error(db, conv.arrays["z"].sum((0, 2, 3))) < BOUNDS[tile]
+    assert error(dw, conv.expected("w")) < BOUNDS[tile + 2]
+    assert error(db, conv.arrays["z"].sum((0, 2, 3))) < BOUNDS[tile + 2]
 
 
 @pytest.mark.slow
@@ -74,8 +75,8 @@ def test_long_sums(parts: int, tile: int) -> None:
     """All positions of a large batch, with numbers of one sign: nothing cancels."""
     conv = Conv(512, 16, 16, (32, 32), 3, padding=1, positive=True)
     dw, db = gradients(conv, tile, "float32", RUNNABLE[0], parts, threads=True)
-    assert error(dw, conv.expected("w")) < BOUNDS[tile]
-    assert error(db, conv.arrays["z"].sum((0, 2, 3))) < BOUNDS[tile]
+    assert error(dw, conv.expected("w")) < BOUNDS[tile + 2]
+    assert error(db, conv.arrays["z"].sum((0, 2, 3))) < BOUNDS[tile + 2]
 
 
 @pytest.mark.parametrize("tile", [2, 4])
@@ -97,11 +98,11 @@ def test_in_a_segment_each_block_is_a_part_of_some_worker(tile: int) -> None:
     for block in range(sweep.by_blocks):
         function(table, block, sweep.by_blocks, block % 2)
     assert du.any(axis=1).all()
-    inverse = InverseWeights(tile, conv.c, conv.k, 2, True, dtype)
+    inverse = InverseWeights(sweep.tiling, conv.c, conv.k, 2, True, dtype)
     buffers = {"du": given(du), "sums": given(db), "dw": blank(conv.arrays["w"].shape, dtype)}
     made = run(inverse, {**buffers, "db": blank((conv.k,), dtype)}, target)
-    assert error(made["dw"], conv.expected("w")) < BOUNDS[tile]
-    assert error(made["db"], conv.arrays["z"].sum((0, 2, 3))) < BOUNDS[tile]
+    assert error(made["dw"], conv.expected("w")) < BOUNDS[tile + 2]
+    assert error(made["db"], conv.arrays["z"].sum((0, 2, 3))) < BOUNDS[tile + 2]
 
 
 @pytest.mark.parametrize("target", RUNNABLE)
@@ -121,7 +122,7 @@ def test_clear(dtype: str, target: str) -> None:
 def test_other_processors_are_compiled_for(tile: int) -> None:
     for kernel in (
         kernel_of(CASES[2], tile, lanes("neon"), "float32"),
-        InverseWeights(tile, 5, 7, 2, True),
+        InverseWeights(Tiling(tile), 5, 7, 2, True),
         Clear(64),
     ):
         assert code_of(kernel, TARGETS["neon"])

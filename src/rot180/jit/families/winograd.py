@@ -1,17 +1,19 @@
-"""Winograd convolution: 3×3 taps, stride 1, by F(2×2) or F(4×4) over tiles; lanes are images.
+"""Winograd convolution: r×r taps, stride 1, over tiles of m×m outputs; lanes are images.
 
-Direct, one output cell costs C·9 products. Over tiles of m×m outputs (t = m + 2):
+Direct, one output cell costs C·r² products. Over tiles, with t = m + r − 1:
 
     for tiles in groups of T                       V[ξ,c,tile] = Bᵀ x B       t·t values a tile
         for ξ in t·t:  M[ξ,k,tile] = Σ_c U[ξ,c,k] · V[ξ,c,tile]               t·t·C products
         z[k, tile] = Aᵀ M A                        m·m outputs a tile
 
-that is t²/m² products per output and channel: 4 for F(2×2), 2.25 for F(4×4). T is chosen so that V
-and M stay in the second cache. U = G w Gᵀ is made once a step by `transform_weights`.
+that is t²/m² products per output and channel: of 3×3 taps 4 by F(2×2) and 2.25 by F(4×4), of 5×5
+taps 9 by F(2×2). T is chosen so that V and M stay in the second cache, or U is not read too often.
+U = G w Gᵀ is made once a step by `TransformWeights`.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +25,7 @@ from rot180.jit.emission.kernel import ByBlocks
 from rot180.jit.emission.layout import Planes
 from rot180.jit.emission.target import Target
 from rot180.jit.families import toomcook
+from rot180.jit.families.tiling import Tiling
 
 __all__ = ["Correlate", "TransformWeights"]
 
@@ -32,13 +35,13 @@ class TransformWeights:
     """U[ξ, i, o] = (G w Gᵀ)[ξ] for every pair of an input channel i and an output channel o.
 
     Attributes:
-        tile: m.
+        tiling: m and r.
         inputs, outputs: channels that are summed over, and that are made.
         input_step, output_step: elements between neighbours in w.
         turned: read each kernel from its end (the input gradient does).
     """
 
-    tile: int
+    tiling: Tiling
     inputs: int
     outputs: int
     input_step: int
@@ -49,7 +52,7 @@ class TransformWeights:
     arrays = ("w", "u")
 
     def emit(self, name: str, target: Target) -> Any:
-        """Lanes are output channels: nine strided reads, two small matrix products."""
+        """Lanes are output channels: r² strided reads, two small matrix products."""
         k = Emitter(name, self.arrays, target, np.dtype(self.dtype))
         full = self.outputs // k.lanes * k.lanes
         first, after = k.share(self.inputs)
@@ -62,20 +65,16 @@ class TransformWeights:
         return k.finish()
 
     def _cell(self, k: Emitter, i: Any, o: Any, lanes: int) -> None:
-        _, g, _ = toomcook.matrices(self.tile, 3)
-        t = self.tile + 2
+        _, g, _ = self.tiling.matrices
+        t, r = self.tiling.cells, self.tiling.taps
+        corner = k.at((i, self.input_step), (o, self.output_step))
         taps = [
-            k.gather(
-                "w",
-                k.at((i, self.input_step), (o, self.output_step), 8 - tap if self.turned else tap),
-                self.output_step,
-                lanes,
-            )
-            for tap in range(9)
+            k.gather("w", k.at(corner, tap), self.output_step, lanes)
+            for tap in (reversed(range(r * r)) if self.turned else range(r * r))
         ]
-        columns = [toomcook.apply(k, g, taps[s::3]) for s in range(3)]
+        columns = [toomcook.apply(k, g, taps[s::r]) for s in range(r)]
         for a in range(t):
-            row = toomcook.apply(k, g, [columns[s][a] for s in range(3)])
+            row = toomcook.apply(k, g, [columns[s][a] for s in range(r)])
             for b, value in enumerate(row):
                 where = k.at(((a * t + b) * self.inputs * self.outputs), (i, self.outputs), o)
                 k.store(value, "u", where)
@@ -83,10 +82,10 @@ class TransformWeights:
 
 @dataclass(frozen=True)
 class Correlate(ByBlocks):
-    """z = correlation of x with a 3×3 kernel whose transform is U.
+    """z = correlation of x with a kernel whose transform is U.
 
     Attributes:
-        tile: m.
+        tiling: m, r and dilation.
         x: where the input lies; its halo covers the padding and what the last tiles overhang.
         z: where the output goes.
         before: padding before the first row and column.
@@ -96,7 +95,7 @@ class Correlate(ByBlocks):
         plus: where something that is added lies, for z's cells (before ReLU and mask).
     """
 
-    tile: int
+    tiling: Tiling
     x: Planes
     z: Planes
     before: tuple[int, int]
@@ -116,28 +115,21 @@ class Correlate(ByBlocks):
     @property
     def tiles(self) -> tuple[int, int]:
         """Tiles along both axes."""
-        return -(-self.z.sizes[0] // self.tile), -(-self.z.sizes[1] // self.tile)
+        return self.tiling.counts(self.z.sizes)
 
     def group(self, target: Target) -> int:
-        """T: as many tiles as two thirds of the second cache hold V and M of, in whole vectors."""
-        t = self.tile + 2
-        bytes_of_one = t * t * (self.x.channels + self.z.channels) * target.vector_bytes
-        rows, columns = self.tiles
-        wanted = max(1, target.level2 * 2 // 3 // bytes_of_one)
-        return max(
-            d for d in range(1, rows * columns + 1) if (rows * columns) % d == 0 and d <= wanted
-        )
+        """T."""
+        channels = self.x.channels + self.z.channels
+        return self.tiling.together(math.prod(self.tiles), channels, target, self.dtype, 2 / 3)
 
     def scratch(self, target: Target) -> int:
         """Elements of scratch that each part needs."""
-        points = (self.tile + 2) ** 2
-        return points * sum(self._slice(target, p.channels) for p in (self.x, self.z))
+        return self.tiling.points * sum(self._apart(target, p.channels) for p in (self.x, self.z))
 
-    def _slice(self, target: Target, channels: int) -> int:
-        """Elements of V or M from ξ to ξ: one vector more than it holds, since 36 writes whose
-        distance is a power of two would all fall into one set of the first cache.
-        """
-        return (channels * self.group(target) + 1) * target.lanes(np.dtype(self.dtype))
+    def _apart(self, target: Target, channels: int) -> int:
+        """Elements of V or M from ξ to ξ."""
+        lanes = target.lanes(np.dtype(self.dtype))
+        return self.tiling.apart(self.group(target), channels, lanes)
 
     def emit(self, name: str, target: Target) -> Any:
         """The loop nest above; one work unit is a group of tiles of one block of images."""
@@ -146,7 +138,7 @@ class Correlate(ByBlocks):
         group = self.group(target)
         scratch = k.pointer("scratch", k.at((k.worker, self.scratch(target))))
         v = scratch
-        m = k.pointer(scratch, (self.tile + 2) ** 2 * self._slice(target, self.x.channels))
+        m = k.pointer(scratch, self.tiling.points * self._apart(target, self.x.channels))
         per_block = rows * columns // group
         first, after = k.share(self.x.blocks * per_block)
         with k.loop(first, after) as unit:
@@ -157,20 +149,20 @@ class Correlate(ByBlocks):
         return k.finish()
 
     def _transform(self, k: Emitter, block: Any, start: Any, group: int, v: Any) -> None:
-        _, _, bt = toomcook.matrices(self.tile, 3)
-        t, x = self.tile + 2, self.x
+        _, _, bt = self.tiling.matrices
+        t, x = self.tiling.cells, self.x
+        down, right = self.tiling.steps(x)
         with k.loop(0, group) as j:
-            row, column = k.divmod(k.at(start, j), self.tiles[1])
+            first = self.tiling.first(k, k.at(start, j), self.tiles[1])
             corner = k.at(
                 (block, x.stack),
-                (row, self.tile * x.steps[0]),
-                (column, self.tile * x.steps[1]),
+                *zip(first, x.steps, strict=True),
                 x.origin(-self.before[0], -self.before[1]),
             )
             with k.loop(0, x.channels) as c:
                 at = k.at(corner, (c, x.plane))
                 cells = [
-                    [k.load("x", k.at(at, a * x.steps[0] + b * x.steps[1])) for b in range(t)]
+                    [k.load("x", k.at(at, a * down + b * right)) for b in range(t)]
                     for a in range(t)
                 ]
                 lines = [toomcook.apply(k, bt, [cells[a][b] for a in range(t)]) for b in range(t)]
@@ -179,7 +171,7 @@ class Correlate(ByBlocks):
                         toomcook.apply(k, bt, [lines[b][a] for b in range(t)])
                     ):
                         where = k.at(
-                            (a * t + b) * self._slice(k.target, x.channels),
+                            (a * t + b) * self._apart(k.target, x.channels),
                             (c, group * k.lanes),
                             (j, k.lanes),
                         )
@@ -187,9 +179,9 @@ class Correlate(ByBlocks):
 
     def _multiply(self, k: Emitter, group: int, v: Any, m: Any) -> None:
         """M[ξ] = U[ξ]ᵀ · V[ξ] in register blocks of `width` tiles by `height` channels."""
-        t, channels, filters = self.tile + 2, self.x.channels, self.z.channels
+        channels, filters = self.x.channels, self.z.channels
         width, height = register_block(k.target.registers, group, filters)
-        with k.loop(0, t * t) as xi:
+        with k.loop(0, self.tiling.points) as xi:
             for w0, w1, span in cut(group, width):
                 with k.loop(w0, w1, span) as j:
                     for k0, k1, tall in cut(filters, height):
@@ -200,7 +192,7 @@ class Correlate(ByBlocks):
                             ]
                             with k.loop(0, channels) as c:
                                 base = k.at(
-                                    (xi, self._slice(k.target, channels)),
+                                    (xi, self._apart(k.target, channels)),
                                     (c, group * k.lanes),
                                     (j, k.lanes),
                                 )
@@ -213,7 +205,7 @@ class Correlate(ByBlocks):
                             for a in range(tall):
                                 for b in range(span):
                                     where = k.at(
-                                        (xi, self._slice(k.target, filters)),
+                                        (xi, self._apart(k.target, filters)),
                                         (o, group * k.lanes),
                                         (j, k.lanes),
                                         (a * group + b) * k.lanes,
@@ -221,16 +213,13 @@ class Correlate(ByBlocks):
                                     k.store(sums[a][b].get(), m, where)
 
     def _inverse(self, k: Emitter, block: Any, start: Any, group: int, m: Any) -> None:
-        at, _, _ = toomcook.matrices(self.tile, 3)
-        t, z = self.tile + 2, self.z
+        at, _, _ = self.tiling.matrices
+        t, z = self.tiling.cells, self.z
         with k.loop(0, group) as j:
-            row, column = k.divmod(k.at(start, j), self.tiles[1])
+            first = self.tiling.first(k, k.at(start, j), self.tiles[1])
             corners = {
                 array: k.at(
-                    (block, planes.stack),
-                    (row, self.tile * planes.steps[0]),
-                    (column, self.tile * planes.steps[1]),
-                    planes.origin(),
+                    (block, planes.stack), *zip(first, planes.steps, strict=True), planes.origin()
                 )
                 for array, planes in (("z", z), ("mask", self.mask), ("plus", self.plus))
                 if planes is not None
@@ -240,7 +229,7 @@ class Correlate(ByBlocks):
                     k.load(
                         m,
                         k.at(
-                            xi * self._slice(k.target, z.channels),
+                            xi * self._apart(k.target, z.channels),
                             (o, group * k.lanes),
                             (j, k.lanes),
                         ),
@@ -249,31 +238,37 @@ class Correlate(ByBlocks):
                 ]
                 lines = [toomcook.apply(k, at, cells[b::t]) for b in range(t)]
                 bias = k.broadcast("bias", o) if self.bias else None
-                for a in range(self.tile):
+                for a in range(self.tiling.outputs):
                     values = toomcook.apply(k, at, [lines[b][a] for b in range(t)])
                     for b, value in enumerate(values):
-                        if a >= z.sizes[0] or b >= z.sizes[1]:  # one tile overhangs the whole plane
+                        inside = self._inside(first, (a, b))
+                        if inside is None:
                             continue
                         if bias is not None:
                             value = k.add(value, bias)
-                        with k.all_below(self._overhang(row, column, a, b)):
+                        with k.all_below(inside):
                             self._write(k, value, corners, o, a, b)
 
-    def _overhang(self, row: Any, column: Any, a: int, b: int) -> list[tuple[Any, int]]:
-        """What holds where cell (a, b) of a tile lies inside of the plane."""
+    def _inside(self, first: list[Any], output: tuple[int, int]) -> list[tuple[Any, int]] | None:
+        """What holds where an output of a tile lies inside of the plane; None: it never does."""
         bounds = []
-        axes = zip((a, b), (row, column), self.tiles, self.z.sizes, strict=True)
-        for offset, place, count, size in axes:
-            if offset >= size - (count - 1) * self.tile:
-                bounds.append((place, count - 1))
-        return bounds
+        axes = zip(first, output, self.tiling.dilation, self.z.sizes, strict=True)
+        for (place, at, d, size), over in zip(
+            axes, self.tiling.overhang(self.z.sizes), strict=True
+        ):
+            end = size - at * d
+            if end <= 0:
+                return None
+            if over > (self.tiling.outputs - 1 - at) * d:
+                bounds.append((place, end))
+        return [(place, end) for place, end in bounds if not isinstance(place, int)]
 
     def _write(
         self, k: Emitter, value: Any, corners: dict[str, Any], o: Any, a: int, b: int
     ) -> None:
         def where(array: str, planes: Planes) -> Any:
-            inside = a * planes.steps[0] + b * planes.steps[1]
-            return k.at(corners[array], (o, planes.plane), inside)
+            down, right = self.tiling.steps(planes)
+            return k.at(corners[array], (o, planes.plane), a * down + b * right)
 
         if self.plus is not None:
             value = k.add(value, k.load("plus", where("plus", self.plus)))

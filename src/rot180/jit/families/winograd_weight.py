@@ -1,4 +1,4 @@
-"""Winograd weight gradient: 3×3 taps, stride 1; the same three matrices, read for w (and for b).
+"""Winograd weight gradient: r×r taps, stride 1; the same three matrices, read for w (and for b).
 
     for tiles in groups of T, of one block of images:
         for each of its tiles and 16 channels:  16 images × 16 channels are turned, so that lanes
@@ -13,6 +13,7 @@ then added to dU: two short sums round less than a long one. Every thread adds t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,7 @@ from rot180.jit.emission.kernel import ByBlocks
 from rot180.jit.emission.layout import Planes
 from rot180.jit.emission.target import Target
 from rot180.jit.families import toomcook
+from rot180.jit.families.tiling import Tiling
 
 __all__ = ["Clear", "InverseWeights", "WeightGrad"]
 
@@ -34,14 +36,14 @@ class WeightGrad(ByBlocks):
     """dU[worker, ξ, k, c] += from x and the upstream gradient g; C in whole vectors.
 
     Attributes:
-        tile: m.
+        tiling: m, r and dilation.
         x: where the input lies; its halo covers the padding and the overhang of the last tiles.
         g: where the upstream gradient lies; its halo covers the overhang.
         before: padding before the first row and column.
         bias: whether the gradient of the bias is wanted, too: db[worker, k].
     """
 
-    tile: int
+    tiling: Tiling
     x: Planes
     g: Planes
     before: tuple[int, int]
@@ -56,12 +58,7 @@ class WeightGrad(ByBlocks):
     @property
     def tiles(self) -> tuple[int, int]:
         """Tiles along both axes."""
-        return -(-self.g.sizes[0] // self.tile), -(-self.g.sizes[1] // self.tile)
-
-    @property
-    def points(self) -> int:
-        """ξ: (m + 2)²."""
-        return (self.tile + 2) ** 2
+        return self.tiling.counts(self.g.sizes)
 
     @property
     def channels(self) -> int:
@@ -74,41 +71,35 @@ class WeightGrad(ByBlocks):
         return -(-self.g.channels // self.x.block) * self.x.block
 
     def group(self, target: Target) -> int:
-        """T: as many tiles as half of the second cache holds V and Y of."""
-        one = self.points * (self.channels + self.filters) * target.vector_bytes
-        rows, columns = self.tiles
-        wanted = max(1, target.level2 * 5 // 8 // one)
-        return max(
-            d for d in range(1, rows * columns + 1) if not rows * columns % d and d <= wanted
-        )
+        """T."""
+        channels = self.channels + self.filters
+        return self.tiling.together(math.prod(self.tiles), channels, target, self.dtype, 5 / 8)
 
     def scratch(self, target: Target) -> int:
         """Elements of scratch that each worker needs: V, Y and one turned tile."""
         lanes = target.lanes(np.dtype(self.dtype))
-        slices = sum(self._slice(target, width) for width in (self.channels, self.filters))
-        return self.points * (slices + lanes * lanes)
+        apart = sum(self._apart(target, width) for width in (self.channels, self.filters))
+        return self.tiling.points * (apart + lanes * lanes)
 
-    def _slice(self, target: Target, width: int) -> int:
-        """Elements of V or Y from ξ to ξ: one vector more than it holds, since 36 writes whose
-        distance is a power of two would all fall into one set of the first cache.
-        """
+    def _apart(self, target: Target, width: int) -> int:
+        """Elements of V or Y from ξ to ξ."""
         lanes = target.lanes(np.dtype(self.dtype))
-        return self.group(target) * lanes * width + lanes
+        return self.tiling.apart(self.group(target), width, lanes)
 
     @property
     def size(self) -> int:
         """Elements of one worker's dU."""
-        return self.points * self.g.channels * self.channels
+        return self.tiling.points * self.g.channels * self.channels
 
     def emit(self, name: str, target: Target) -> Any:
         """The loop nest above; a work unit is a group of tiles of one block."""
         k = Emitter(name, self.arrays, target, np.dtype(self.dtype))
-        at, _, bt = toomcook.matrices(self.tile, 3)
+        at, _, bt = self.tiling.matrices
         group, (rows, columns) = self.group(target), self.tiles
         images = group * k.lanes
         v = k.pointer("scratch", k.at((k.worker, self.scratch(target))))
-        y = k.pointer(v, self.points * self._slice(target, self.channels))
-        turned = k.pointer(y, self.points * self._slice(target, self.filters))
+        y = k.pointer(v, self.tiling.points * self._apart(target, self.channels))
+        turned = k.pointer(y, self.tiling.points * self._apart(target, self.filters))
         per_block = rows * columns // group
         first, after = k.share(self.x.blocks * per_block)
         with k.loop(first, after) as unit:
@@ -132,21 +123,17 @@ class WeightGrad(ByBlocks):
         """One tile: turn images into lanes' place, transform, and write it image by image."""
         block, tile, first = place
         size, points = len(matrix[0]), len(matrix)
-        row, column = k.divmod(tile, self.tiles[1])
-        start = k.at(
-            (block, planes.stack),
-            (row, self.tile * planes.steps[0]),
-            (column, self.tile * planes.steps[1]),
-            corner,
-        )
+        down, right = self.tiling.steps(planes)
+        output = self.tiling.first(k, tile, self.tiles[1])
+        start = k.at((block, planes.stack), *zip(output, planes.steps, strict=True), corner)
         width = -(-planes.channels // k.lanes) * k.lanes
-        apart = self._slice(k.target, width)
+        apart = self._apart(k.target, width)
         for c0, count in self._bundles(k, planes.channels):
             with c0 as c:
                 source = k.at(start, (c, planes.plane))
                 with k.loop(0, size) as a:
                     for b in range(size):
-                        cell = k.at(source, (a, planes.steps[0]), b * planes.steps[1])
+                        cell = k.at(source, (a, down), b * right)
                         found = [k.load(array, k.at(cell, i * planes.plane)) for i in range(count)]
                         found += [k.constant(0.0)] * (k.lanes - count)
                         for image, value in enumerate(k.transpose(found)):
@@ -173,9 +160,9 @@ class WeightGrad(ByBlocks):
         """dU[ξ] += Y[ξ]ᵀ · V[ξ], in register blocks of vectors of c by numbers of k."""
         width, filters, wide = self.channels, self.g.channels, self.filters
         columns, height = register_block(k.target.registers, width // k.lanes, filters)
-        by_v, by_y = self._slice(k.target, width), self._slice(k.target, wide)
+        by_v, by_y = self._apart(k.target, width), self._apart(k.target, wide)
         mine = k.at((k.worker, self.size))
-        with k.loop(0, self.points) as xi:
+        with k.loop(0, self.tiling.points) as xi:
             for k0, k1, tall in cut(filters, height):
                 for c0, c1, span in cut(width // k.lanes, columns):
                     with k.loop(k0, k1, tall) as o, k.loop(c0, c1, span) as c:
@@ -200,13 +187,13 @@ class WeightGrad(ByBlocks):
 
     def _add_bias(self, k: Emitter, y: Any, images: int) -> None:
         """Db += Σ Y at the point (1, 1), where A g Aᵀ is the sum of the tile."""
-        point = self.tile + 3
+        point = self.tiling.cells + 1
         with k.loop(0, self.filters, k.lanes) as o:
             where = k.at((k.worker, self.filters), o)
             total = k.variable(k.constant(0.0))
             with k.loop(0, images) as i:
                 value = k.load(
-                    y, k.at(point * self._slice(k.target, self.filters), (i, self.filters), o)
+                    y, k.at(point * self._apart(k.target, self.filters), (i, self.filters), o)
                 )
                 total.set(k.add(total.get(), value))
             k.store(k.add(k.load("db", where), total.get()), "db", where)
@@ -235,13 +222,13 @@ class InverseWeights:
     """dw[k, c] = Gᵀ (Σ_worker dU[worker, :, k, c]) G, and db[k] = Σ_worker db[worker, k].
 
     Attributes:
-        tile: m.
+        tiling: m and r.
         channels, filters: C and K.
         workers: how many dU there are.
         bias: whether there is a db.
     """
 
-    tile: int
+    tiling: Tiling
     channels: int
     filters: int
     workers: int
@@ -271,8 +258,8 @@ class InverseWeights:
         return k.finish()
 
     def _vector(self, k: Emitter, o: Index, c: Index, width: int, count: int) -> None:
-        _, g, _ = toomcook.matrices(self.tile, 3)
-        gt, t = toomcook.transpose(g), self.tile + 2
+        _, g, _ = self.tiling.matrices
+        gt, t, taps = toomcook.transpose(g), self.tiling.cells, self.tiling.taps
         cells = []
         for xi in range(t * t):
             where = k.at(xi * self.filters * width, (o, width), c)
@@ -282,8 +269,8 @@ class InverseWeights:
                 value = k.add(value, k.load("du", more))
             cells.append(value)
         lines = [toomcook.apply(k, gt, cells[b::t]) for b in range(t)]
-        for r in range(3):
+        for r in range(taps):
             for s, value in enumerate(toomcook.apply(k, gt, [lines[b][r] for b in range(t)])):
-                where = k.at((o, self.channels * 9), (c, 9), 3 * r + s)
+                where = k.at((o, self.channels * taps**2), (c, taps**2), taps * r + s)
                 for lane in range(count):
-                    k.store(k.lane(value, lane), "dw", k.at(where, lane * 9))
+                    k.store(k.lane(value, lane), "dw", k.at(where, lane * taps**2))

@@ -14,13 +14,14 @@ from rot180.core import Form
 from rot180.jit.emission.layout import Planes
 from rot180.jit.families import direct
 from rot180.jit.families.direct import Direct
+from rot180.jit.families.tiling import Tiling
 from rot180.jit.families.winograd import Correlate, TransformWeights
 from rot180.jit.planning.task import Call, Halo, Places, Temporary
 
 __all__ = ["Geometry", "by_tiles", "choose", "geometry", "halo", "least", "lower_conv"]
 
-TRANSFORMS = {2: (40.0, 30.0), 4: (190.0, 140.0)}
-"""Vector operations for a tile of each input channel, and of each output channel."""
+TRANSFORMS = {(2, 3): (40.0, 30.0), (4, 3): (190.0, 140.0), (2, 5): (190.0, 80.0)}
+"""Tiles (m, r): vector operations for a tile of each input channel, and of each output channel."""
 
 
 @dataclass(frozen=True)
@@ -53,14 +54,13 @@ class Geometry:
         return self.channels * taps, taps, self.filters * self.channels * taps
 
     @property
-    def square(self) -> bool:
-        """Whether Winograd's families apply: 3×3, stride 1, no dilation, one group."""
-        return (
-            self.kernel == (3, 3)
-            and self.stride == self.dilation == (1, 1)
-            and self.groups == 1
-            and not self.turned
-        )
+    def tilings(self) -> tuple[Tiling, ...]:
+        """Those of Winograd's families that apply: r×r taps, stride 1, one group."""
+        if len(self.kernel) != 2 or self.stride != (1, 1) or self.groups != 1 or self.turned:
+            return ()
+        rows, columns = self.dilation
+        found = (Tiling(m, r, (rows, columns)) for m, r in TRANSFORMS if self.kernel == (r, r))
+        return tuple(found)
 
 
 def geometry(form: Form) -> Geometry | None:
@@ -104,15 +104,16 @@ def _phases(g: Geometry, output: str) -> tuple[direct.Phase, ...]:
     return direct.input_phases(g.kernel, g.stride, g.dilation, g.before, g.sizes, g.turned)
 
 
-def _overhang(sizes: tuple[int, ...], tile: int) -> tuple[int, ...]:
-    return tuple(-size % tile for size in sizes)
+def _overhang(g: Geometry, sizes: tuple[int, ...]) -> tuple[int, ...]:
+    """By how much tiles of any of the families pass the end of each axis."""
+    found = [tiling.overhang(sizes) for tiling in g.tilings]
+    return tuple(map(max, *found, (0,) * len(sizes))) if found else (0,) * len(sizes)
 
 
 def halo(g: Geometry, output: str) -> dict[str, Halo]:
     """The zeros that a form read for `output` needs around each of its inputs x and z."""
     ones = (1,) * len(g.kernel)
-    over = _overhang(g.positions, 4) if g.square else (0,) * len(g.kernel)
-    back = _overhang(g.sizes, 4) if g.square else (0,) * len(g.kernel)
+    over, back = _overhang(g, g.positions), _overhang(g, g.sizes)
     forward = _reach(_phases(g, "z"), g.stride, g.sizes)
     x = (forward[0], tuple(a + b for a, b in zip(forward[1], over, strict=True)))
     if output == "z":
@@ -123,37 +124,38 @@ def halo(g: Geometry, output: str) -> dict[str, Halo]:
     return {"z": (reach[0], tuple(a + b for a, b in zip(reach[1], back, strict=True)))}
 
 
-def _costs(g: Geometry, output: str) -> dict[int, float]:
-    """Vector operations of one block of images: by direct sums (0), and by tiles of 2 and 4."""
+def _costs(g: Geometry, output: str) -> dict[Tiling | None, float]:
+    """Vector operations of one block of images: by direct sums (None), and by tiles."""
     inputs, outputs = (g.filters, g.channels) if output == "x" else (g.channels, g.filters)
     made = g.sizes if output == "x" else g.positions
-    found = {0: float(inputs * outputs * math.prod(g.kernel) * math.prod(g.positions) * g.groups)}
-    for tile, (by_input, by_output) in TRANSFORMS.items():
-        tiles = math.prod(-(-size // tile) for size in made)
+    direct = inputs * outputs * math.prod(g.kernel) * math.prod(g.positions) * g.groups
+    found: dict[Tiling | None, float] = {None: float(direct)}
+    for tiling in g.tilings:
+        by_input, by_output = TRANSFORMS[tiling.outputs, tiling.taps]
         transforms = by_input * inputs + by_output * outputs
-        products = (tile + 2) ** 2 * inputs * outputs * 1.15
-        found[tile] = tiles * (products + transforms)
+        products = tiling.points * inputs * outputs * 1.15
+        found[tiling] = math.prod(tiling.counts(made)) * (products + transforms)
     return found
 
 
 def by_tiles(g: Geometry, planes: Planes, places: Places) -> bool:
     """Whether Winograd's families may serve."""
     lanes = places.target.lanes(places.dtypes[-1])
-    return g.square and planes.block == lanes and places.precision != "direct"
+    return bool(g.tilings) and planes.block == lanes and places.precision != "direct"
 
 
-def least(costs: dict[int, float], tiles: bool) -> tuple[int, str]:
-    """The tile that costs least, 0 for direct; and the reason in words."""
-    best = min(costs, key=lambda tile: costs[tile]) if tiles else 0
-    words = {0: "direct", 2: "winograd F(2×2)", 4: "winograd F(4×4)"}
+def least(costs: dict[Tiling | None, float], tiles: bool) -> tuple[Tiling | None, str]:
+    """The tiles that cost least, None for direct; and the reason in words."""
     if not tiles:
-        return 0, f"direct, {costs[0] / 1e3:.0f}k vector operations a block"
-    told = ", ".join(f"{words[tile]} {cost / 1e3:.0f}k" for tile, cost in costs.items())
+        return None, f"direct, {costs[None] / 1e3:.0f}k vector operations a block"
+    best = min(costs, key=lambda tiling: costs[tiling])
+    words = {tiling: f"winograd {tiling}" if tiling else "direct" for tiling in costs}
+    told = ", ".join(f"{words[tiling]} {cost / 1e3:.0f}k" for tiling, cost in costs.items())
     return best, f"{words[best]} of {told} vector operations a block"
 
 
-def choose(g: Geometry, output: str, planes: Planes, places: Places) -> tuple[int, str]:
-    """The tile of Winograd's families for z or x, 0 for direct; and the reason in words."""
+def choose(g: Geometry, output: str, planes: Planes, places: Places) -> tuple[Tiling | None, str]:
+    """The tiles of Winograd's families for z or x, None for direct; and the reason in words."""
     return least(_costs(g, output), by_tiles(g, planes, places))
 
 
@@ -181,7 +183,7 @@ def lower_conv(
     planes = {
         name: places.planes[values[name]] for name in ("x", "z") if values[name] in places.planes
     }
-    tile, why = choose(g, output, next(iter(planes.values())), places)
+    tiling, why = choose(g, output, next(iter(planes.values())), places)
     given, made = ("x", "z") if output == "z" else ("z", "x")
     arrays: dict[str, int | Temporary] = {"x": values[given], "z": values[made]}
     if bias is not None:
@@ -193,19 +195,14 @@ def lower_conv(
     masks, addend = (None if n is None else places.planes[n] for n in (mask, plus))
     tail = (bias is not None, relu, masks, addend, dtype)
     by_filter, by_channel, by_group = g.weight
-    if tile:
+    if tiling is not None:
         inputs, outputs = (g.channels, g.filters) if output == "z" else (g.filters, g.channels)
         steps = (by_channel, by_filter) if output == "z" else (by_filter, by_channel)
-        rows, columns = g.before if output == "z" else tuple(2 - a for a in g.before)
-        transform = TransformWeights(tile, inputs, outputs, *steps, output == "x", dtype)
-        correlate = Correlate(
-            tile,
-            planes[given],
-            planes[made],
-            (rows, columns),
-            *tail,
-        )
-        u = Temporary("u", (tile + 2) ** 2 * inputs * outputs, dtype)
+        reach = zip(g.before, tiling.dilation, strict=True)
+        rows, columns = (a if output == "z" else d * (tiling.taps - 1) - a for a, d in reach)
+        transform = TransformWeights(tiling, inputs, outputs, *steps, output == "x", dtype)
+        correlate = Correlate(tiling, planes[given], planes[made], (rows, columns), *tail)
+        u = Temporary("u", tiling.points * inputs * outputs, dtype)
         scratch = Temporary("scratch", correlate.scratch(places.target), dtype, each=True)
         return [
             Call(transform, {"w": values["w"], "u": u}, ("u",)),

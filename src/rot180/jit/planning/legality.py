@@ -146,13 +146,14 @@ def _(kernel: DirectWeight, target: Target) -> dict[str, int]:
 
 @reach.register
 def _(kernel: TransformWeights, target: Target) -> dict[str, int]:
-    last = (kernel.inputs - 1) * kernel.input_step + (kernel.outputs - 1) * kernel.output_step + 8
-    return {"w": last + 1, "u": (kernel.tile + 2) ** 2 * kernel.inputs * kernel.outputs}
+    last = (kernel.inputs - 1) * kernel.input_step + (kernel.outputs - 1) * kernel.output_step
+    u = kernel.tiling.points * kernel.inputs * kernel.outputs
+    return {"w": last + kernel.tiling.taps**2, "u": u}
 
 
 @reach.register
 def _(kernel: Correlate, target: Target) -> dict[str, int]:
-    u = (kernel.tile + 2) ** 2 * kernel.x.channels * kernel.z.channels
+    u = kernel.tiling.points * kernel.x.channels * kernel.z.channels
     more = {"u": u, "bias": kernel.z.channels, "scratch": kernel.scratch(target)}
     return {**_layouts(kernel), **more}
 
@@ -167,8 +168,8 @@ def _(kernel: WeightGrad, target: Target) -> dict[str, int]:
 def _(kernel: InverseWeights, target: Target) -> dict[str, int]:
     lanes = _lanes(kernel, target)
     columns, rows = (-(-n // lanes) * lanes for n in (kernel.channels, kernel.filters))
-    du = kernel.workers * (kernel.tile + 2) ** 2 * kernel.filters * columns
-    dw = kernel.filters * kernel.channels * 9
+    du = kernel.workers * kernel.tiling.points * kernel.filters * columns
+    dw = kernel.filters * kernel.channels * kernel.tiling.taps**2
     return {"du": du, "dw": dw, "sums": kernel.workers * rows, "db": kernel.filters}
 
 

@@ -12,30 +12,31 @@ import math
 from rot180.jit.emission.layout import Planes
 from rot180.jit.families.bias import BiasGrad
 from rot180.jit.families.direct_weight import DirectWeight
+from rot180.jit.families.tiling import Tiling
 from rot180.jit.families.winograd_weight import Clear, InverseWeights, WeightGrad
 from rot180.jit.planning.convolution import Geometry, by_tiles, least
 from rot180.jit.planning.task import Call, Places, Temporary
 
 __all__ = ["choose_weight", "lower_weight"]
 
-TURNED = {2: 200.0, 4: 450.0}
-"""Vector operations for a tile of each channel of both sides."""
+TURNED = {(2, 3): 200.0, (4, 3): 450.0, (2, 5): 420.0}
+"""Tiles (m, r): vector operations for a tile of each channel of both sides."""
 
 
-def _costs(g: Geometry, lanes: int) -> dict[int, float]:
-    """Vector operations of one block of images: by direct sums (0), and by tiles of 2 and 4."""
-    found = {0: float(g.channels * g.filters * math.prod(g.kernel) * math.prod(g.positions))}
-    found[0] *= g.groups
+def _costs(g: Geometry, lanes: int) -> dict[Tiling | None, float]:
+    """Vector operations of one block of images: by direct sums (None), and by tiles."""
+    direct = g.groups * g.channels * g.filters * math.prod(g.kernel) * math.prod(g.positions)
+    found: dict[Tiling | None, float] = {None: float(direct)}
     columns, rows = (-(-n // lanes) * lanes for n in (g.channels, g.filters))
-    for tile, each in TURNED.items():
-        tiles = math.prod(-(-size // tile) for size in g.positions)
-        products = (tile + 2) ** 2 * g.filters * columns * 1.15
-        found[tile] = tiles * (products + each * (columns + rows))
+    for tiling in g.tilings:
+        products = tiling.points * g.filters * columns * 1.15
+        transforms = TURNED[tiling.outputs, tiling.taps] * (columns + rows)
+        found[tiling] = math.prod(tiling.counts(g.positions)) * (products + transforms)
     return found
 
 
-def choose_weight(g: Geometry, planes: Planes, places: Places) -> tuple[int, str]:
-    """The tile of Winograd's family, 0 for direct; and the reason in words."""
+def choose_weight(g: Geometry, planes: Planes, places: Places) -> tuple[Tiling | None, str]:
+    """The tiles of Winograd's family, None for direct; and the reason in words."""
     costs = _costs(g, places.target.lanes(places.dtypes[-1]))
     return least(costs, by_tiles(g, planes, places))
 
@@ -56,9 +57,9 @@ def lower_weight(
         The calls, and the reason for the choice.
     """
     planes = {name: places.planes[values[name]] for name in ("x", "z")}
-    tile, why = choose_weight(g, planes["x"], places)
-    if tile:
-        return _winograd(g, values, dtype, places, tile, planes, bias), why
+    tiling, why = choose_weight(g, planes["x"], places)
+    if tiling is not None:
+        return _winograd(g, values, dtype, places, tiling, planes, bias), why
     kernel = DirectWeight(
         planes["x"], planes["z"], g.groups, g.kernel, g.stride, g.dilation, g.before, g.turned,
         dtype,
@@ -75,12 +76,12 @@ def lower_weight(
 
 
 def _winograd(
-    g: Geometry, values: dict[str, int], dtype: str, places: Places, tile: int,
+    g: Geometry, values: dict[str, int], dtype: str, places: Places, tiling: Tiling,
     planes: dict[str, Planes], bias: int | None,
 ) -> list[Call]:  # fmt: skip
     """The calls of Winograd's family: clear the sums, sweep over the tiles, transform back."""
-    sweep = WeightGrad(tile, planes["x"], planes["z"], g.before, bias is not None, dtype)  # type: ignore[arg-type]
-    inverse = InverseWeights(tile, g.channels, g.filters, places.parts, bias is not None, dtype)
+    sweep = WeightGrad(tiling, planes["x"], planes["z"], g.before, bias is not None, dtype)  # type: ignore[arg-type]
+    inverse = InverseWeights(tiling, g.channels, g.filters, places.parts, bias is not None, dtype)
     du = Temporary("du", sweep.size * places.parts, dtype)
     scratch = Temporary("scratch", sweep.scratch(places.target), dtype, each=True)
     calls = [
