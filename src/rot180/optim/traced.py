@@ -103,7 +103,9 @@ class _Clock:
         self._numbers: dict[str, float] = {}
 
     def together(self) -> bool:
-        """Whether all have made as many steps."""
+        """Whether all have made as many steps, where that matters."""
+        if not self._law.counts:
+            return True
         found = {self._optimizer.state.get(p, {}).get("step", 0) for p in self._parameters}
         return len(found) == 1
 
@@ -119,7 +121,8 @@ class _Clock:
         return source
 
     def _advance(self) -> None:
-        counted = [self._optimizer.count(p, self._law) for p in self._parameters]
+        counting = self._parameters if self._law.counts else self._parameters[:1]
+        counted = [self._optimizer.count(p, self._law) for p in counting]
         step, first = counted[0]
         settings = self._optimizer.settings(self._group)
         self._numbers = self._law.numbers({**settings, "step": step, "first": first})
