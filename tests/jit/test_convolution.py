@@ -8,8 +8,8 @@ from convs import Conv
 from test_direct import CASES
 
 from rot180.core import Form
-from rot180.jit.emission.layout import Planes
 from rot180.jit.emission.target import TARGETS
+from rot180.jit.families.tiling import Tiling
 from rot180.jit.planning.convolution import choose, geometry, halo
 from rot180.jit.planning.task import Places
 from rot180.jit.planning.weight_gradient import choose_weight
@@ -46,30 +46,42 @@ def test_other_forms_are_no_convolutions() -> None:
     assert geometry(form) is None
 
 
-def choice(conv: Conv, output: str, precision: str = "fast", block: int = 16) -> int:
-    planes = conv.planes("z" if output == "x" else "x", output, block)
+def choice(conv: Conv, output: str, precision: str = "fast", block: int = 16) -> Tiling | str:
+    """The tiles, or the name of what serves without."""
+    planes = {name: conv.planes(name, output, block) for name in "xz"}
     dtypes = {-1: np.dtype("float32")}
-    where = Places(TARGETS["avx512"], 2, {0: planes}, {}, dtypes, precision)
+    where = Places(TARGETS["avx512"], 2, {}, {}, dtypes, precision)
     g = conv.geometry
-    tile, why = (
-        choose_weight(g, planes, where) if output == "w" else choose(g, output, planes, where)
+    found, why = (
+        choose_weight(g, planes, where)
+        if output == "w"
+        else choose(g, output, planes["z" if output == "x" else "x"], where)
     )
-    assert ("winograd" in why.split(" of ")[0]) == bool(tile)
-    assert isinstance(planes, Planes)
-    return tile
+    name = why.split(" of ")[0].split(",")[0]
+    assert ("winograd" in name) == isinstance(found, Tiling)
+    return found if isinstance(found, Tiling) else name
 
 
 @pytest.mark.parametrize("output", ["z", "x", "w"])
 def test_winograd_where_it_applies(output: str) -> None:
     wide = Conv(64, 64, 64, (32, 32), 3, padding=1)
-    assert choice(wide, output) in (2, 4)
-    assert choice(wide, output, "direct") == 0
-    assert choice(wide, output, block=1) == 0
+    assert isinstance(choice(wide, output), Tiling)
+    assert not isinstance(choice(wide, output, "direct"), Tiling)
+    assert not isinstance(choice(wide, output, block=1), Tiling)
     for other in (
         Conv(64, 64, 64, (32, 32), 3, 2, 1),
-        Conv(64, 64, 64, (32, 32), 3, 1, 2, 2),
         Conv(64, 64, 64, (32, 32), 3, padding=1, groups=2),
-        Conv(64, 64, 64, (32, 32), 5, padding=2),
+        Conv(64, 64, 64, (32, 32), 7, padding=3),
         Conv(64, 64, 64, (32, 32), 3, padding=1, mode="convolution"),
     ):
-        assert choice(other, output) == 0
+        assert not isinstance(choice(other, output), Tiling)
+
+
+def test_weight_gradients_with_lanes_along_filters() -> None:
+    """Where dw is large and positions are few; not where filters would leave lanes empty."""
+    assert choice(Conv(16, 512, 2048, (7, 7), 1), "w") == "turned"
+    assert choice(Conv(16, 512, 512, (14, 14), 3, 2, 1), "w") == "turned"
+    assert choice(Conv(1, 32, 64, (7, 7), 3, 1, 1), "w", block=1) == "turned"
+    assert choice(Conv(16, 64, 64, (28, 28), 3, 1, 1, groups=64), "w") == "direct"
+    assert choice(Conv(16, 1, 6, (28, 28), 5, 1, 2), "w") == "direct"
+    assert choice(Conv(1, 2, 1, (28, 28), 7, 1, 3), "w", block=1) == "direct"

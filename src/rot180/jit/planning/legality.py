@@ -22,6 +22,7 @@ from rot180.jit.emission.layout import Columns, Layout, Planes
 from rot180.jit.emission.target import Target
 from rot180.jit.families.direct import Direct
 from rot180.jit.families.direct_weight import DirectWeight
+from rot180.jit.families.turned_weight import TurnedWeight
 from rot180.jit.families.winograd import Correlate, TransformWeights
 from rot180.jit.families.winograd_weight import Clear, InverseWeights, WeightGrad
 from rot180.jit.planning.arena import ALIGNMENT
@@ -139,9 +140,11 @@ def _(kernel: Direct, target: Target) -> dict[str, int]:
 
 
 @reach.register
-def _(kernel: DirectWeight, target: Target) -> dict[str, int]:
+def _(kernel: DirectWeight | TurnedWeight, target: Target) -> dict[str, int]:
     cells = kernel.g.channels * kernel.channels * math.prod(kernel.kernel)
-    return {**_layouts(kernel), "dw": cells, "sums": kernel.sums(target)}
+    scratch = kernel.scratch(target) if isinstance(kernel, TurnedWeight) else 0
+    sums = kernel.sums(target)
+    return {**_layouts(kernel), "dw": cells, "sums": sums, "scratch": scratch}
 
 
 @reach.register

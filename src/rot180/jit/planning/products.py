@@ -9,12 +9,11 @@ from rot180.core.program import Instruction
 from rot180.jit.emission.layout import Columns
 from rot180.jit.families.bias import BiasGrad
 from rot180.jit.families.direct import Direct, Phase, Taps
-from rot180.jit.families.direct_weight import DirectWeight
 from rot180.jit.families.matvec import MatVec, MatVecInputGrad, MatVecWeightGrad
 from rot180.jit.planning.convolution import Geometry, geometry, halo, lower_conv
 from rot180.jit.planning.fuse import Claims, bias_of, is_channel_sum, single_reader
-from rot180.jit.planning.task import Argument, Call, Places, Task, Temporary
-from rot180.jit.planning.weight_gradient import lower_weight
+from rot180.jit.planning.task import Argument, Call, Places, Task
+from rot180.jit.planning.weight_gradient import linear_weight, lower_weight
 
 __all__ = ["channel_sum", "convolution", "linear"]
 
@@ -173,10 +172,8 @@ def linear(claims: Claims, at: int, i: Instruction) -> bool:
         x, z = (Columns(where.planes[values[n]]) for n in ("x", "z"))
         arrays: dict[str, Argument]
         if form.output == "w":
-            kernel = DirectWeight(x, z, 1, (1,), (1,), (1,), (0,), False, dtype)
-            sums = Temporary("sums", kernel.sums(where.target), dtype)
-            arrays = {"x": values["x"], "g": values["z"], "dw": values["w"], "sums": sums}
-            return [Call(kernel, arrays, ("dw", "sums"))]
+            calls, task.why = linear_weight(x, z, values, dtype, where)
+            return calls
         source, goal = (x, z) if form.output == "z" else (z, x)
         steps = (inputs, 1, 0) if form.output == "z" else (1, inputs, 0)
         phase = Phase((Taps(1),), (0,), (1,), (given.blocks,))
@@ -205,7 +202,8 @@ def linear(claims: Claims, at: int, i: Instruction) -> bool:
 
     reads = [values[name] for name in names]
     title = f"linear {form.output} {inputs}→{outputs}{tail}"
-    claims.take(tail.places, Task(title, (*reads, *tail.reads), (values[form.output],), lower))
+    task = Task(title, (*reads, *tail.reads), (values[form.output],), lower)
+    claims.take(tail.places, task)
     return True
 
 

@@ -1,0 +1,432 @@
+"""Weight gradient with lanes along the filters: the form of a convolution read for w.
+
+    for a few blocks of filters of this part
+        for lines of positions                                                          a chunk
+            panel[block, position, image, filter] = g, turned in registers
+            for (block of channels, of taps), block of filters                           a task
+                sums[channel, tap, filter] += Σ_(position, image) x[channel, S·p + D·r − A, image]
+                                                                · panel[position, image, filter]
+                in the last chunk: sums are turned back, and dw[filter, channel, tap] written
+
+No sum crosses lanes, and x is read number by number wherever it lies, so that images in blocks,
+single images, strides, dilations and halos are all the same here. Taps of a channel stand side by
+side in dw: turned back, a row of sums is a row of memory. Each chunk is summed apart, since two
+short sums round less than a long one. A task belongs to one part: no two parts add to one cell.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rot180.jit.emission.blocking import cut
+from rot180.jit.emission.emit import Emitter, Index
+from rot180.jit.emission.layout import Cells
+from rot180.jit.emission.target import Target
+
+__all__ = ["TurnedWeight"]
+
+LONGEST = 1024
+"""Steps of one sum, where lines are no longer."""
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """How the work is cut.
+
+    Attributes:
+        lanes: filters of a vector.
+        wide: vectors of filters of a task.
+        deep: channels of a task.
+        span: taps of a task: all of a channel, or some of one row of them.
+    """
+
+    lanes: int
+    wide: int
+    deep: int
+    span: int
+
+
+@dataclass(frozen=True)
+class Chunks:
+    """How the sums are cut.
+
+    Attributes:
+        piece: positions of a line.
+        lines: lines of a chunk.
+        columns: blocks of filters whose panels lie in the second cache together.
+    """
+
+    piece: int
+    lines: int
+    columns: int
+
+
+@dataclass(frozen=True)
+class TurnedWeight:
+    """dw[k, c, r] = Σ_{n, p} g[n, k, p] · x[n, c, S·p + D·r − A].
+
+    Attributes:
+        x, g: where input and upstream gradient lie.
+        groups: number of groups.
+        kernel, stride, dilation, before: the window.
+        turned: read each kernel from its end (mode "convolution").
+        parts: how many threads the blocks are made for; any number can share them.
+    """
+
+    x: Cells
+    g: Cells
+    groups: int
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
+    before: tuple[int, ...]
+    turned: bool = False
+    parts: int = 1
+    dtype: str = "float32"
+
+    @property
+    def arrays(self) -> tuple[str, ...]:
+        """Names of the arrays, in the order of the kernel's table."""
+        return ("x", "g", "dw", "sums", "scratch")
+
+    @property
+    def channels(self) -> int:
+        """Channels of one group."""
+        return self.x.channels // self.groups
+
+    @property
+    def filters(self) -> int:
+        """Filters of one group."""
+        return self.g.channels // self.groups
+
+    @property
+    def taps(self) -> int:
+        """Taps of one channel."""
+        return math.prod(self.kernel)
+
+    def blocks(self, target: Target) -> Blocks:
+        """The block of sums with the fewest loads for each product that fits into registers."""
+        return _blocks(self, target)
+
+    def tasks(self, target: Target) -> tuple[int, int, int, int]:
+        """Groups, blocks of filters, blocks of channels, blocks of taps."""
+        b = self.blocks(target)
+        return (
+            self.groups,
+            -(-self.filters // (b.wide * b.lanes)),
+            -(-self.channels // b.deep),
+            self._tap_blocks(b.span),
+        )
+
+    def _tap_blocks(self, span: int) -> int:
+        if span == self.taps:
+            return 1
+        return math.prod(self.kernel[:-1]) * -(-self.kernel[-1] // span)
+
+    def chunks(self, target: Target) -> Chunks:
+        """Chunks whose panels the second cache holds, and which move the fewest bytes."""
+        b, (groups, columns, *rest) = self.blocks(target), self.tasks(target)
+        size, row = np.dtype(self.dtype).itemsize, self.g.sizes[-1]
+        piece = -(-row // -(-row * self.g.block // LONGEST))
+        lines = self._lines(piece)
+        mine = -(-groups * columns // self.parts)
+        task = b.wide * b.deep * b.span * b.lanes
+        best, least = (1, 1), math.inf
+        for some in range(1, mine + 1):
+            step = some * b.wide * b.lanes * size
+            steps = min(LONGEST, target.level2 // 2 // step)
+            if some > 1 and steps < piece * self.g.block:
+                break
+            count = max(1, min(lines, steps // (piece * self.g.block)))
+            held = some * math.prod(rest) * task * size <= target.level2 // 4
+            waits = 2 * (-(-lines // count) - 1) * mine * math.prod(rest) * task
+            moved = float(
+                -(-mine // some) * self.x.channels * math.prod(self.x.extents) * self.x.block
+            )
+            moved += waits / (4 if held else 1)
+            if moved <= least:
+                best, least = (count, some), moved
+        return Chunks(piece, *best)
+
+    def rounds(self, target: Target) -> int:
+        """How many chunks there are."""
+        cut = self.chunks(target)
+        return -(-self._lines(cut.piece) // cut.lines)
+
+    def _lines(self, piece: int) -> int:
+        """Lines of all images."""
+        rows = self.g.blocks * math.prod(self.g.sizes[:-1])
+        return rows * -(-self.g.sizes[-1] // piece)
+
+    def sums(self, target: Target) -> int:
+        """Elements of the sums that wait in memory."""
+        if self.rounds(target) == 1:
+            return 0
+        b = self.blocks(target)
+        return math.prod(self.tasks(target)) * b.wide * b.deep * b.span * b.lanes
+
+    def scratch(self, target: Target) -> int:
+        """Elements of the panels of each part."""
+        return self._panel(target) * self.chunks(target).columns
+
+    def _panel(self, target: Target) -> int:
+        """Elements of a panel; turning writes up to a vector of positions too much."""
+        cut, b = self.chunks(target), self.blocks(target)
+        steps = cut.lines * cut.piece * self.g.block
+        return (steps + target.lanes(np.dtype(self.dtype))) * b.wide * b.lanes
+
+    def emit(self, name: str, target: Target) -> Any:
+        """The loop nest above."""
+        k = Emitter(name, self.arrays, target, np.dtype(self.dtype))
+        return _Nest(self, k).write()
+
+
+@functools.lru_cache(maxsize=64)
+def _blocks(kernel: TurnedWeight, target: Target) -> Blocks:
+    lanes = target.lanes(np.dtype(kernel.dtype))
+    while lanes >= 2 * kernel.filters:
+        lanes //= 2
+    count = -(-kernel.filters // lanes)
+    taps, row = kernel.taps, kernel.kernel[-1]
+    longest = target.registers // 2 - 2
+    spans = {taps, row} if taps <= longest else {row}
+    if row > longest:
+        spans = {-(-row // -(-row // longest))}
+    best, found = Blocks(lanes, 1, 1, min(spans)), 0.0
+    for span in sorted(spans):
+        for wide, deep in itertools.product(range(1, 9), range(1, longest + 1)):
+            sums = wide * deep * span
+            if sums + wide + 1 > target.registers - 1 or wide > count or deep > kernel.channels:
+                continue
+            tasks = -(-count // wide) * -(-kernel.channels // deep) * kernel.groups
+            tasks *= kernel._tap_blocks(span)
+            covered = count * kernel.channels * taps * kernel.groups / (tasks * sums)
+            balance = tasks / (-(-tasks // kernel.parts) * kernel.parts)
+            loads = (wide + deep * span) / sums
+            score = covered * balance / (1 + 0.5 * loads) * min(1.0, sums / 12)
+            if score > found:
+                best, found = Blocks(lanes, wide, deep, span), score
+    return best
+
+
+class _Nest:
+    """The loop nest while it is written."""
+
+    def __init__(self, kernel: TurnedWeight, k: Emitter) -> None:
+        self.kernel, self.k = kernel, k
+        self.blocks, self.cut = kernel.blocks(k.target), kernel.chunks(k.target)
+        self.tasks = kernel.tasks(k.target)
+        self.lines = kernel._lines(self.cut.piece)
+        self.chunks = kernel.rounds(k.target)
+        self.panel = kernel._panel(k.target)
+        self.mine = k.pointer("scratch", k.at((k.worker, kernel.scratch(k.target))))
+
+    def write(self) -> Any:
+        """Blocks of filters outside, then chunks, then tasks."""
+        k, cut = self.k, self.cut
+        groups, columns, *rest = self.tasks
+        each = math.prod(rest)
+        first, after = k.share(groups * columns * each)
+        begin = k.divmod(first, each)[0]
+        end = k.divmod(k.at(after, each - 1), each)[0]
+        with k.loop(begin, end, cut.columns) as some:
+            stop = k.minimum(k.at(some, cut.columns), end)
+            with k.loop(0, self.chunks) as number:
+                line = k.at((number, cut.lines))
+                last = k.at(line, cut.lines)
+                span = (line, k.minimum(last, self.lines) if self.lines % cut.lines else last)
+                with k.loop(some, stop) as column:
+                    self._turn(column, k.at((k.at(column, k.negative(some)), self.panel)), span)
+                with k.loop(0, each) as inner, k.loop(some, stop) as column:
+                    task = k.at((column, each), inner)
+                    with k.all_of([(task, ">=", first), (task, "<", after)]):
+                        panel = k.at((k.at(column, k.negative(some)), self.panel))
+                        self._task(column, inner, task, panel, number, span)
+        return k.finish()
+
+    def _columns(self, column: Index) -> Iterator[tuple[Index, Index, int]]:
+        """(group, first filter, how many) of a block of filters: the whole ones, and the last."""
+        k, size = self.k, self.blocks.wide * self.blocks.lanes
+        group, o = k.divmod(column, self.tasks[1])
+        for count, conditions in _edges(o, self.kernel.filters, size):
+            with k.all_of(conditions):
+                yield group, k.at((o, size)), count
+
+    def _line(self, line: Index) -> tuple[Index, list[Index], Index, Index]:
+        """(block, outer position, first position of the row, how many) of a line."""
+        k, g, piece = self.k, self.kernel.g, self.cut.piece
+        pieces = -(-g.sizes[-1] // piece)
+        block, *outer, part = k.unravel(line, (g.blocks, *g.sizes[:-1], pieces))
+        start = k.at((part, piece))
+        if g.sizes[-1] % piece == 0:
+            return block, outer, start, piece
+        return block, outer, start, k.minimum(piece, k.at(g.sizes[-1], k.negative(start)))
+
+    def _turn(self, column: Index, panel: Index, span: tuple[Index, Index]) -> None:
+        """Write the panel of a block of filters."""
+        k, g, lanes = self.k, self.kernel.g, self.blocks.lanes
+        into = k.pointer(self.mine, panel)
+        per = min(k.lanes, 1 << (self.cut.piece - 1).bit_length()) if g.block == 1 else g.block
+        for group, o, count in self._columns(column):
+            width = -(-count // lanes) * lanes
+            with k.loop(*span) as line:
+                block, outer, start, cells = self._line(line)
+                read = k.at(
+                    (block, g.stack), (group, self.kernel.filters * g.plane), (o, g.plane),
+                    *zip(outer, g.steps, strict=False), (start, g.steps[-1]), g.origin(),
+                )  # fmt: skip
+                done = k.at((k.at(line, k.negative(span[0])), self.cut.piece * g.block * width))
+                with k.loop(0, cells, per if g.block == 1 else 1) as q:
+                    for first, after, some in cut(count, lanes):
+                        with k.loop(first, after, some) as b:
+                            where = k.at(read, (q, g.steps[-1]), (b, g.plane))
+                            rows = [k.load("g", k.at(where, a * g.plane), per) for a in range(some)]
+                            rows += [k.constant(0.0, per)] * (lanes - some)
+                            where = k.at(done, (q, g.block * width), b)
+                            for i, value in enumerate(k.transpose(rows)):
+                                k.store(value, into, k.at(where, i * width))
+
+    def _task(
+        self, column: Index, inner: Index, task: Index, panel: Index, number: Index,
+        span: tuple[Index, Index],
+    ) -> None:  # fmt: skip
+        """One task on one chunk, once for each size of the block at the edges."""
+        k, kernel, blocks = self.k, self.kernel, self.blocks
+        c, tap = k.divmod(inner, self.tasks[3])
+        row, piece = 0, 0
+        pieces, width = 1, blocks.span
+        if blocks.span != kernel.taps:
+            width = kernel.kernel[-1]
+            pieces = -(-width // blocks.span)
+            row, piece = k.divmod(tap, pieces)
+        for group, o, count in self._columns(column):
+            for deep, on_deep in _edges(c, kernel.channels, blocks.deep):
+                for wide, on_wide in _edges(piece, width, blocks.span):
+                    with k.all_of([*on_deep, *on_wide]):
+                        place = (group, o, k.at((c, blocks.deep)), row, k.at((piece, blocks.span)))
+                        self._sum(place, task, panel, number, span, (count, deep, wide))
+
+    def _sum(
+        self, place: tuple[Index, ...], task: Index, panel: Index, number: Index,
+        span: tuple[Index, Index], sizes: tuple[int, int, int],
+    ) -> None:  # fmt: skip
+        k, lanes = self.k, self.blocks.lanes
+        count, deep, wide = sizes
+        zero = k.constant(0.0, lanes)
+        cells = list(itertools.product(range(-(-count // lanes)), range(deep), range(wide)))
+        sums = {cell: k.variable(zero) for cell in cells}
+        self._sweep(place, panel, span, sums, sizes)
+        if self.chunks > 1:
+            size = self.blocks.wide * self.blocks.deep * self.blocks.span * lanes
+            waiting = k.at((task, size))
+            with k.all_of([(number, ">", 0)]):
+                for i, cell in enumerate(cells):
+                    earlier = k.load("sums", k.at(waiting, i * lanes), lanes)
+                    sums[cell].set(k.add(earlier, sums[cell].get()))
+            with k.all_of([(number, "<", self.chunks - 1)]):
+                for i, cell in enumerate(cells):
+                    k.store(sums[cell].get(), "sums", k.at(waiting, i * lanes))
+            with k.all_of([(number, "==", self.chunks - 1)]):
+                self._finish(place, sums, sizes)
+        else:
+            self._finish(place, sums, sizes)
+
+    def _reach(self, wide: int) -> list[int]:
+        """Elements from the first tap of a task to each of them."""
+        kernel = self.kernel
+        steps = [d * step for d, step in zip(kernel.dilation, kernel.x.steps, strict=True)]
+        if wide != kernel.taps:
+            return [s * steps[-1] for s in range(wide)]
+        taps = itertools.product(*(range(r) for r in kernel.kernel))
+        return [sum(r * step for r, step in zip(tap, steps, strict=True)) for tap in taps]
+
+    def _sweep(
+        self, place: tuple[Index, ...], panel: Index, span: tuple[Index, Index],
+        sums: dict[Any, Any], sizes: tuple[int, int, int],
+    ) -> None:  # fmt: skip
+        """Add the products of all positions of the chunk."""
+        k, kernel, lanes = self.k, self.kernel, self.blocks.lanes
+        x, g = kernel.x, kernel.g
+        group, _, c, row, first = place
+        count, deep, wide = sizes
+        width = -(-count // lanes) * lanes
+        outer = k.unravel(row, kernel.kernel[:-1])
+        read = k.at(
+            (group, kernel.channels * x.plane), (c, x.plane),
+            *((r, d * step) for r, d, step in zip(outer, kernel.dilation, x.steps, strict=False)),
+            (first, kernel.dilation[-1] * x.steps[-1]),
+            x.origin(*(-a for a in kernel.before)),
+        )  # fmt: skip
+        last = kernel.stride[-1] * x.steps[-1]
+        reach = [i * x.plane + r for i in range(deep) for r in self._reach(wide)]
+        with k.loop(*span) as line:
+            block, cells, start, many = self._line(line)
+            xs = k.at(
+                read, (block, x.stack), (start, last),
+                *((p, s * step) for p, s, step in zip(cells, kernel.stride, x.steps, strict=False)),
+            )  # fmt: skip
+            gs = k.at(panel, (k.at(line, k.negative(span[0])), self.cut.piece * g.block * width))
+            rounds, images = (k.at((many, g.block)), 1) if last == g.block else (many, g.block)
+            with k.loop(0, rounds) as q, k.loop(0, images) as image:
+                at = k.at(gs, (q, images * width), (image, width))
+                vectors = [k.load(self.mine, k.at(at, b), lanes) for b in range(0, width, lanes)]
+                start = k.at(xs, (q, last if images > 1 or last != g.block else 1), image)
+                for i, r in enumerate(reach):
+                    value = k.splat(k.load("x", k.at(start, r), 1), lanes)
+                    for b, vector in enumerate(vectors):
+                        cell = (b, *divmod(i, wide))
+                        sums[cell].set(k.fma(value, vector, sums[cell].get()))
+
+    def _finish(
+        self, place: tuple[Index, ...], sums: dict[Any, Any], sizes: tuple[int, int, int]
+    ) -> None:
+        """Turn the sums back, and write rows of dw."""
+        k, kernel, lanes = self.k, self.kernel, self.blocks.lanes
+        group, o, c, row, first = place
+        count, deep, wide = sizes
+        taps, sign = kernel.taps, -1 if kernel.turned else 1
+        tap = k.at((row, sign * kernel.kernel[-1]), (first, sign), taps - 1 if sign < 0 else 0)
+        goal = k.at(
+            (group, kernel.filters * kernel.channels * taps), (o, kernel.channels * taps),
+            (c, taps), tap,
+        )  # fmt: skip
+        where = sorted((i * taps + sign * s, i, s) for i in range(deep) for s in range(wide))
+        for b in range(0, count, lanes):
+            for begin in range(0, len(where), lanes):
+                some = where[begin : begin + lanes]
+                rows = [sums[b // lanes, i, s].get() for _, i, s in some]
+                rows += [k.constant(0.0, lanes)] * ((1 << (len(rows) - 1).bit_length()) - len(rows))
+                for a, value in enumerate(k.transpose(rows)[: count - b]):
+                    to = k.at(goal, (b + a) * kernel.channels * taps)
+                    for start, stop in _runs([offset for offset, *_ in some]):
+                        run = value
+                        if stop - start < len(rows):
+                            run = k.shuffle(value, value, range(start, stop))
+                        k.store(run, "dw", k.at(to, some[start][0]))
+
+
+def _runs(offsets: list[int]) -> list[tuple[int, int]]:
+    """(start, stop) of the stretches of neighbours.
+
+    >>> _runs([0, 1, 2, 9, 10])
+    [(0, 3), (3, 5)]
+    """
+    starts = [i for i, at in enumerate(offsets) if not i or at != offsets[i - 1] + 1]
+    return list(itertools.pairwise([*starts, len(offsets)]))
+
+
+def _edges(index: Any, extent: int, step: int) -> list[tuple[int, list[Any]]]:
+    """(size, conditions) of the whole blocks of an axis and of the last one."""
+    whole, rest = divmod(extent, step)
+    if not rest:
+        return [(step, [])]
+    if not whole:
+        return [(rest, [])]
+    return [(step, [(index, "<", whole)]), (rest, [(index, "==", whole)])]
