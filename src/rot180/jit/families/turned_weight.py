@@ -147,10 +147,8 @@ class TurnedWeight:
             count = max(1, min(lines, steps // (piece * self.g.block)))
             held = some * math.prod(rest) * task * size <= target.level2 // 4
             waits = 2 * (-(-lines // count) - 1) * mine * math.prod(rest) * task
-            moved = float(
-                -(-mine // some) * self.x.channels * math.prod(self.x.extents) * self.x.block
-            )
-            moved += waits / (4 if held else 1)
+            moved = waits / (4 if held else 1)
+            moved += -(-mine // some) * self.x.channels * math.prod(self.x.extents) * self.x.block
             if moved <= least:
                 best, least = (count, some), moved
         return Chunks(piece, *best)
