@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import ctypes
+import dis
+import itertools
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any
 
 import numpy as np
 import pytest
 
 from rot180.errors import ArgumentError
-from rot180.jit import driver, get_num_threads, set_num_threads
+from rot180.jit import driver, get_num_threads, set_num_threads, threads, waiting
 from rot180.jit.emission.emit import Emitter
 from rot180.jit.emission.target import Target, host
 from rot180.jit.engine import Code, compile_object
@@ -81,13 +85,17 @@ class Step:
         )
         self.drive = kind(self.code.address(driver.NAME))
 
-    def run(self, workers: int) -> None:
-        arrivals = aligned(ALIGNMENT)
+    def run(self, workers: int, late: float = 0.0) -> None:
+        meeting = aligned(ALIGNMENT)[: waiting.MEETING.itemsize].view(waiting.MEETING)
 
         def work(part: int, parts: int) -> None:
+            if part == 0 and meeting["entered"][0]:
+                return
+            if part == workers - 1 and late:
+                time.sleep(late)
             self.drive(
-                self.calls.ctypes.data, len(self.calls), part, parts, arrivals.ctypes.data,
-                driver.give_way(),
+                self.calls.ctypes.data, len(self.calls), part, parts, meeting.ctypes.data,
+                waiting.system_function(),
             )  # fmt: skip
 
         run_together(work, workers)
@@ -123,6 +131,20 @@ def test_a_segment_takes_each_block_through_all_kernels(workers: int) -> None:
     step.run(workers)
     once = (1 * 3 + 2) * 3.0
     assert z.tolist() == [once * 3 + 2] * workers + [once] * (7 - workers)
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_a_thread_that_waits_long_sleeps(workers: int) -> None:
+    x, z = np.zeros(workers), np.zeros(workers)
+    pairs = [(Next(workers), [a, b], workers, 1, 1) for a, b in [(x, z), (z, x)]]
+    step = Step(pairs)
+    for _ in range(5):
+        x[:], z[:] = 0, 0
+        before = time.process_time()
+        step.run(workers, late=0.1)
+        if sys.platform == "linux":
+            assert time.process_time() - before < 0.05
+        assert x.tolist() == [2.0] * workers
 
 
 def test_more_threads_than_parts() -> None:
@@ -214,11 +236,14 @@ def test_a_child_after_a_fork_has_a_crew_of_its_own() -> None:
 
 def test_ctrl_c_waits_for_the_others_and_the_crew_works_on() -> None:
     done: list[int] = []
+    calls: list[int] = []
 
     def work(part: int, parts: int) -> None:
         if part == 0:
-            signal.raise_signal(signal.SIGINT)
-            time.sleep(0.01)
+            calls.append(part)
+            if len(calls) == 1:  # the second time nothing is left
+                signal.raise_signal(signal.SIGINT)
+                time.sleep(0.01)
         else:
             time.sleep(0.2)
             done.append(part)
@@ -244,6 +269,62 @@ def test_ctrl_c_while_waiting() -> None:
     with pytest.raises(KeyboardInterrupt):
         run_together(work, 2)
     assert done == [1]
+
+
+class Interruption:
+    """Ctrl-C at one place where Python looks for signals: the first, the second, ...
+
+    It looks when a function begins, after a call, and where a loop jumps back.
+    """
+
+    def __init__(self, at: int) -> None:
+        self.left = at
+        self.files = (threads.__file__, __file__)
+        self.latest: dict[FrameType, int] = {}
+
+    def __call__(self, frame: FrameType, event: str, argument: Any) -> Any:
+        if frame.f_code.co_filename not in self.files or frame.f_code.co_name == "interrupted":
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            before = self.latest.get(frame)
+            self.latest[frame] = frame.f_lasti
+            name = "CALL" if before is None else dis.opname[frame.f_code.co_code[before]]
+            self.left -= name.startswith(("CALL", "JUMP_BACKWARD", "JUMP_ABSOLUTE"))
+            if self.left == 0:
+                sys.settrace(None)
+                raise KeyboardInterrupt
+        return self
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_ctrl_c_at_any_place_of_a_step(workers: int) -> None:
+    """The step is done either whole or not at all, and the next one runs."""
+    x, z = np.zeros(workers), np.zeros(workers)
+    pairs = [(Next(workers), [a, b], workers, 1, 1) for a, b in [(x, z), (z, x)]]
+    step = Step(pairs)
+
+    def interrupted(at: int) -> bool:
+        before = sys.gettrace()
+        sys.settrace(Interruption(at))
+        try:
+            step.run(workers)
+        except KeyboardInterrupt:
+            return True
+        finally:
+            sys.settrace(before)
+        return False
+
+    step.run(workers)
+    for at in itertools.count(1):
+        x[:], z[:] = 0, 0
+        if not interrupted(at):
+            break
+        assert x.tolist() in ([0.0] * workers, [2.0] * workers)
+        x[:], z[:] = 0, 0
+        step.run(workers)
+        assert x.tolist() == [2.0] * workers
+    assert at > 20
 
 
 @pytest.mark.parametrize("n", [0, -1, 1.5, "2"])

@@ -12,18 +12,13 @@ A step is a table of calls, executed in order by every thread:
 The second form is a segment: `parts` blocks of images go through `span` kernels one block after the
 other, while what the one wrote is still in the cache of the thread that reads it in the next.
 
-A barrier between native threads costs a fraction of a microsecond; a Python thread that has to be
-woken costs a hundred times as much. Threads count the barriers that they reach: the arrivals of
-all of them are added up in one number that only grows, so there is nothing to reset. One that
-waits long gives its processor away, so that a machine with other work does not stand still. Worker
-0 notes the processor's clock around every row, so a step can be asked where its time went.
+How threads wait for one another is in `waiting`. Worker 0 notes the processor's clock around every
+row, so a step can be asked where its time went.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -31,8 +26,9 @@ import numpy as np
 from llvmlite import ir
 
 from rot180.jit.emission.target import Target
+from rot180.jit.waiting import I64, POINTER, SYSTEM, enter, meet
 
-__all__ = ["CALL", "NAME", "driver_module", "give_way", "linger_module"]
+__all__ = ["CALL", "NAME", "driver_module"]
 
 NAME = "rot180_drive"
 CALL = np.dtype(
@@ -44,25 +40,18 @@ CALL = np.dtype(
 """One row of the table of calls. `gate` is the address of the word that holds a number's exponent
 (0: no gate) and `mask` its bits, which are all set in what is not finite."""
 
-I64 = ir.IntType(64)
-POINTER = ir.PointerType()
 KERNEL = ir.FunctionType(ir.VoidType(), [POINTER, I64, I64, I64])
-_PATIENCE = 1 << 11
-"""How often a waiting thread looks before it gives its processor away."""
-
-
-_SHORT_PATIENCE = 1 << 8
-"""The same for a thread that only looks whether there is more to do."""
 
 
 def driver_module(target: Target, name: str = NAME) -> ir.Module:
-    """The function `drive(calls, count, worker, workers, arrivals, give_way)`."""
+    """The function `drive(calls, count, worker, workers, meeting, system)`."""
     module = ir.Module(name)
-    system = ir.FunctionType(ir.VoidType(), [])
-    kind = ir.FunctionType(ir.VoidType(), [POINTER, I64, I64, I64, POINTER, system.as_pointer()])
+    kind = ir.FunctionType(ir.VoidType(), [POINTER, I64, I64, I64, POINTER, SYSTEM.as_pointer()])
     function = ir.Function(module, kind, name)
-    calls, count, worker, workers, arrivals, yielding = function.args
+    calls, count, worker, workers, meeting, system = function.args
     b = ir.IRBuilder(function.append_basic_block("entry"))
+    with b.if_then(b.icmp_signed("==", worker, I64(0))):
+        enter(b, meeting)
     clock = ir.Function(module, ir.FunctionType(I64, []), "llvm.readcyclecounter")
     waits = b.alloca(I64)
     b.store(I64(0), waits)
@@ -77,7 +66,7 @@ def driver_module(target: Target, name: str = NAME) -> ir.Module:
         together = b.icmp_signed(">", workers, I64(1))
         with b.if_then(b.and_(b.icmp_signed("!=", _field(b, row, "barrier"), I64(0)), together)):
             b.store(b.add(b.load(waits, typ=I64), I64(1)), waits)
-            _wait(b, target, b.mul(b.load(waits, typ=I64), workers), arrivals, yielding)
+            meet(b, target, b.mul(b.load(waits, typ=I64), workers), meeting, system)
         gate = _field(b, row, "gate")
         with b.if_then(b.icmp_signed("!=", gate, I64(0)), likely=False):
             word = b.zext(b.load(b.inttoptr(gate, POINTER), typ=ir.IntType(32)), I64)
@@ -102,36 +91,6 @@ def driver_module(target: Target, name: str = NAME) -> ir.Module:
                     next_part(I64(1))
         note(row, "ended")
         follow(span)
-    b.ret_void()
-    return module
-
-
-def linger_module(target: Target, name: str) -> ir.Module:
-    """The function `linger(counter, goal, looks, give_way)`: look until a counter is at a goal.
-
-    A thread that has done its part of a step looks for the next one for a moment before it parks:
-    waking it up again takes as long as a small step.
-    """
-    module = ir.Module(name)
-    system = ir.FunctionType(ir.VoidType(), [])
-    kind = ir.FunctionType(ir.VoidType(), [POINTER, I64, I64, system.as_pointer()])
-    function = ir.Function(module, kind, name)
-    counter, goal, looks, yielding = function.args
-    b = ir.IRBuilder(function.append_basic_block("entry"))
-    before, spin = b.block, b.append_basic_block("spin")
-    done = b.append_basic_block("done")
-    b.branch(spin)
-    b.position_at_end(spin)
-    left = b.phi(I64)
-    left.add_incoming(looks, before)
-    _pause(b, target)
-    fewer = b.sub(left, I64(1))
-    with b.if_then(b.icmp_signed("==", b.and_(fewer, I64(_SHORT_PATIENCE - 1)), I64(0))):
-        b.call(yielding, [])
-    left.add_incoming(fewer, b.block)
-    reached = b.icmp_signed(">=", b.load_atomic(counter, "acquire", 8, typ=I64), goal)
-    b.cbranch(b.or_(reached, b.icmp_signed("<=", fewer, I64(0))), done, spin)
-    b.position_at_end(done)
     b.ret_void()
     return module
 
@@ -168,45 +127,3 @@ def _loop(b: ir.IRBuilder, first: Any, after: Any) -> Iterator[tuple[Any, Callab
             b.position_at_end(done)
 
         yield at, follow
-
-
-def _wait(b: ir.IRBuilder, target: Target, goal: Any, arrivals: Any, yielding: Any) -> None:
-    """Arrive, and wait until the arrivals of all threads have reached the goal."""
-    b.atomic_rmw("add", arrivals, I64(1), "acq_rel")
-    before, spin = b.block, b.append_basic_block("spin")
-    after = b.append_basic_block("together")
-    b.branch(spin)
-    b.position_at_end(spin)
-    looks = b.phi(I64)
-    looks.add_incoming(I64(0), before)
-    _pause(b, target)
-    more = b.add(looks, I64(1))
-    impatient = b.icmp_signed("==", b.and_(more, I64(_PATIENCE - 1)), I64(0))
-    with b.if_then(impatient):
-        b.call(yielding, [])
-    looks.add_incoming(more, b.block)
-    arrived = b.load_atomic(arrivals, "acquire", 8, typ=I64)
-    b.cbranch(b.icmp_signed(">=", arrived, goal), after, spin)
-    b.position_at_end(after)
-
-
-def _pause(b: ir.IRBuilder, target: Target) -> None:
-    """Tell the processor that this loop waits."""
-    if target.name == "neon":
-        _intrinsic(b, "llvm.aarch64.hint", ir.Constant(ir.IntType(32), 1))
-    else:
-        _intrinsic(b, "llvm.x86.sse2.pause")
-
-
-def _intrinsic(b: ir.IRBuilder, name: str, *arguments: Any) -> None:
-    kind = ir.FunctionType(ir.VoidType(), [a.type for a in arguments])
-    b.call(ir.Function(b.module, kind, name), arguments)
-
-
-def give_way() -> int:
-    """The address of the system's function that lets other threads run."""
-    if sys.platform == "win32":
-        function = ctypes.windll.kernel32.SwitchToThread
-    else:
-        function = ctypes.CDLL(None).sched_yield
-    return int(ctypes.cast(function, ctypes.c_void_p).value or 0)

@@ -12,7 +12,7 @@ import numpy as np
 
 from rot180.core.kinds import Array
 from rot180.errors import ShapeError
-from rot180.jit import driver
+from rot180.jit import driver, waiting
 from rot180.jit._version import code_version
 from rot180.jit.cache import Cache, default_folder
 from rot180.jit.emission.kernel import Kernel, key
@@ -69,9 +69,9 @@ class _Library:
     def linger(self) -> Any:
         """The driver's way of waiting for the next step, as a callable of (counter, goal)."""
         name = f"rot180_linger_{code_version()}_{self.target.name}"
-        address = self.address(name, lambda name: driver.linger_module(self.target, name))
+        address = self.address(name, lambda name: waiting.linger_module(self.target, name))
         words = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
-        function, give_way = ctypes.CFUNCTYPE(None, *words)(address), driver.give_way()
+        function, give_way = ctypes.CFUNCTYPE(None, *words)(address), waiting.give_way()
         return lambda counter, goal: function(counter, goal, LOOKS, give_way)
 
 
@@ -118,8 +118,8 @@ class Runner:
         self._calls = calls
         self._driver = self._library.driver()
         self._linger = self._library.linger()
-        self._arrivals = aligned(ALIGNMENT)
-        self._give_way = driver.give_way()
+        self._meeting = aligned(ALIGNMENT)[: waiting.MEETING.itemsize].view(waiting.MEETING)
+        self._system = waiting.system_function()
         self.outputs: dict[str, Array] = {}
         for output, place in plan.outputs.items():
             value = plan.program.value(dict(plan.program.outputs)[output])
@@ -184,13 +184,15 @@ class Runner:
                     got=f"{name} of shape {array.shape} with strides {array.strides}",
                 )
             self._point(name, array)
-        self._arrivals[:] = 0
+        self._meeting[:] = 0
         parts = self.plan.parts
 
         def work(part: int, parts: int) -> None:
+            if part == 0 and self._meeting["entered"][0]:  # Ctrl-C came after the native code
+                return
             self._driver(
                 self._calls.ctypes.data, len(self._calls), part, parts,
-                self._arrivals.ctypes.data, self._give_way,
+                self._meeting.ctypes.data, self._system,
             )  # fmt: skip
 
         run_together(work, parts, self._linger)

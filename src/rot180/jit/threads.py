@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from queue import SimpleQueue
 
 import numpy as np
 
@@ -19,7 +20,8 @@ from rot180.errors import ArgumentError
 __all__ = ["get_num_threads", "run_together", "set_num_threads"]
 
 Work = Callable[[int, int], None]
-"""Called as work(part, parts) by each thread."""
+"""Called as work(part, parts) by each thread. The caller's part 0 may be called again where Ctrl-C
+interrupted it: then it does what is left, which is nothing after native code has run."""
 
 Linger = Callable[[int, int], None]
 """Called as linger(address, goal): wait for a moment for the counter at an address to get there."""
@@ -37,71 +39,76 @@ class _Crew:
     def run(self, work: Work, parts: int, linger: Linger | None) -> None:
         """Do all parts, and return when all are done, also when Ctrl-C arrives meanwhile."""
         with self.busy:
-            while len(self._members) < parts - 1:
-                self._members.append(_Member(len(self._members) + 1))
-            helpers = self._members[: parts - 1]
-            following = int(self._runs[0]) + 2
-            for member in helpers:
-                member.start(work, parts, linger, (self._runs.ctypes.data, following))
-            self._runs += 1
-            try:
-                work(0, parts)
-            finally:
-                self._wait(helpers)
-        for member in helpers:
-            if member.error is not None:
-                raise member.error
-
-    @staticmethod
-    def _wait(helpers: list[_Member]) -> None:
-        interrupted: BaseException | None = None
-        for member in helpers:
+            interrupted: BaseException | None = None
+            run = int(self._runs[0]) + 1
             while True:
                 try:
-                    member.done.acquire()
+                    self._together(run, work, parts, linger)
                     break
-                except KeyboardInterrupt as error:  # arrays are in use until the others are done
+                except Exception:
+                    raise
+                except BaseException as error:  # Ctrl-C: do what is left
                     interrupted = error
         if interrupted is not None:
             raise interrupted
+        for member in self._members[: parts - 1]:
+            if member.error is not None:
+                raise member.error
+
+    def _together(self, run: int, work: Work, parts: int, linger: Linger | None) -> None:
+        """One run; called again it does what is left of it."""
+        while len(self._members) < parts - 1:
+            self._members.append(_Member(len(self._members) + 1))
+        helpers = self._members[: parts - 1]
+        for member in helpers:
+            member.start(run, work, parts, linger, self._runs.ctypes.data)
+        self._runs[0] = run
+        failed: Exception | None = None
+        try:
+            work(0, parts)
+        except Exception as error:  # arrays are in use until the others are done
+            failed = error
+        for member in helpers:
+            member.wait(run)
+        if failed is not None:
+            raise failed
 
 
 class _Member:
-    """One parked thread. Both locks are held from the start: releasing one lets the other go on."""
+    """One parked thread, which knows the number of the latest run that it has finished."""
 
     def __init__(self, part: int) -> None:
         self.part = part
         self.error: BaseException | None = None
-        self.done, self._go = threading.Lock(), threading.Lock()
-        self.done.acquire()
-        self._go.acquire()
-        self._work: Work | None = None
-        self._parts = 1
-        self._linger: Linger | None = None
-        self._next = (0, 0)
+        self._finished = 0
+        self._orders: SimpleQueue[tuple[int, Work, int, Linger | None, int]] = SimpleQueue()
+        self._news: SimpleQueue[int] = SimpleQueue()
         threading.Thread(target=self._live, name=f"rot180-{part}", daemon=True).start()
 
-    def start(
-        self, work: Work, parts: int, linger: Linger | None, following: tuple[int, int]
-    ) -> None:
+    def start(self, run: int, work: Work, parts: int, linger: Linger | None, counter: int) -> None:
         """Wake the thread up; afterwards it lingers until the counter shows the following run."""
-        self._work, self._parts, self.error = work, parts, None
-        self._linger, self._next = linger, following
-        self._go.release()
+        self._orders.put((run, work, parts, linger, counter))
+
+    def wait(self, run: int) -> None:
+        """Return when the thread has finished a run."""
+        while self._finished < run:
+            self._news.get()
 
     def _live(self) -> None:
         while True:
-            if self._linger is not None:
-                self._linger(*self._next)
-            self._go.acquire()
+            run, work, parts, linger, counter = self._orders.get()
+            if run <= self._finished:  # after Ctrl-C its caller may have said it twice
+                continue
+            self.error = None
             try:
-                assert self._work is not None
-                self._work(self.part, self._parts)
+                work(self.part, parts)
             except BaseException as error:
                 self.error = error
-            finally:
-                self._work = None
-                self.done.release()
+            del work  # and what it holds
+            self._finished = run
+            self._news.put(run)
+            if linger is not None:
+                linger(counter, run + 1)
 
 
 def _processors() -> int:
@@ -139,10 +146,13 @@ def get_num_threads() -> int:
 
 
 def run_together(work: Work, parts: int, linger: Linger | None = None) -> None:
-    """Call `work(part, parts)` once for each part, all at the same time.
+    """Call `work(part, parts)` for each part, all at the same time, and wait for all.
+
+    Threads that wait for one another would wait for ever for one that Ctrl-C keeps away. So the
+    work is done to its end first, wherever the interruption hits, and is raised then.
 
     Args:
-        work: what to do.
+        work: what to do; see `Work`.
         parts: how many.
         linger: how a thread waits, before it parks, for a run that may follow at once.
     """
