@@ -44,6 +44,7 @@ def halo_cells(plan: Plan) -> Array:
 
 def _planes(kernel: Any, array: str) -> Planes | None:
     """The planes that an array of a kernel lies in, if the kernel names them as the array."""
+    kernel = getattr(kernel, "whole", kernel)  # one loop of a kernel
     for field in fields(kernel):
         value = getattr(kernel, field.name)
         if field.name == array and isinstance(value, Planes):

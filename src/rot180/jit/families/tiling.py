@@ -10,6 +10,7 @@ The last tiles of an axis may overhang the plane.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,14 +83,24 @@ class Tiling:
             found.append(k.at((whole, self.outputs * d), rest))
         return found
 
-    def together(self, tiles: int, channels: int, target: Target, dtype: str, share: float) -> int:
+    def together(
+        self, tiles: int, sides: tuple[int, int], target: Target, dtype: str, share: float
+    ) -> int:
         """T: how many of a plane's tiles are transformed before they are multiplied.
 
-        As many as a share of the second cache holds; but some, however many channels there are,
-        for each of them reads all transformed weights.
+        As many as a share of the second cache holds. But each group of tiles reads all transformed
+        weights; T is not so small that these are more than what the tiles become.
+
+        Args:
+            tiles: of a plane.
+            sides: channels of both sides.
+            target: has the cache.
+            dtype: the float type.
+            share: of the cache.
         """
-        one = self.points * channels * target.lanes(np.dtype(dtype)) * np.dtype(dtype).itemsize
-        wanted = max(FEWEST, int(target.level2 * share) // one)
+        lanes = target.lanes(np.dtype(dtype))
+        one = self.points * sum(sides) * target.vector_bytes
+        wanted = max(1, int(target.level2 * share) // one, math.prod(sides) // (lanes * sum(sides)))
         return max(d for d in range(1, tiles + 1) if tiles % d == 0 and d <= wanted)
 
     def apart(self, tiles: int, channels: int, lanes: int) -> int:
@@ -97,7 +108,3 @@ class Tiling:
         36 writes whose distance is a power of two would all fall into one set of the first cache.
         """
         return (tiles * channels + 1) * lanes
-
-
-FEWEST = 4
-"""Tiles that share the reading of the weights: a number of 4 bytes is used for as many vectors."""

@@ -27,7 +27,7 @@ from rot180.jit.emission.target import Target
 from rot180.jit.families import toomcook
 from rot180.jit.families.tiling import Tiling
 
-__all__ = ["Correlate", "TransformWeights"]
+__all__ = ["Correlate", "Points", "TransformWeights"]
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,35 @@ class TransformWeights:
 
 
 @dataclass(frozen=True)
+class Points:
+    """Where the values of tiles at the points stand: [ξ][channel][tile][lane].
+
+    Attributes:
+        tiling: m and r.
+        channels, tiles, lanes: how many.
+    """
+
+    tiling: Tiling
+    channels: int
+    tiles: int
+    lanes: int
+
+    @property
+    def apart(self) -> int:
+        """Elements from ξ to ξ."""
+        return self.tiling.apart(self.tiles, self.channels, self.lanes)
+
+    @property
+    def size(self) -> int:
+        """Elements in all."""
+        return self.tiling.points * self.apart
+
+    def place(self, k: Emitter, xi: Any, channel: Any, tile: Any) -> Any:
+        """Offset of one vector."""
+        return k.at((xi, self.apart), (channel, self.tiles * self.lanes), (tile, self.lanes))
+
+
+@dataclass(frozen=True)
 class Correlate(ByBlocks):
     """z = correlation of x with a kernel whose transform is U.
 
@@ -119,135 +148,116 @@ class Correlate(ByBlocks):
 
     def group(self, target: Target) -> int:
         """T."""
-        channels = self.x.channels + self.z.channels
-        return self.tiling.together(math.prod(self.tiles), channels, target, self.dtype, 2 / 3)
+        sides = self.x.channels, self.z.channels
+        return self.tiling.together(math.prod(self.tiles), sides, target, self.dtype, 2 / 3)
+
+    def units(self, target: Target) -> int:
+        """Groups of tiles."""
+        return self.x.blocks * math.prod(self.tiles) // self.group(target)
+
+    def points(self, tiles: int, lanes: int) -> tuple[Points, Points]:
+        """V and M of so many tiles."""
+        return (
+            Points(self.tiling, self.x.channels, tiles, lanes),
+            Points(self.tiling, self.z.channels, tiles, lanes),
+        )
 
     def scratch(self, target: Target) -> int:
         """Elements of scratch that each part needs."""
-        return self.tiling.points * sum(self._apart(target, p.channels) for p in (self.x, self.z))
-
-    def _apart(self, target: Target, channels: int) -> int:
-        """Elements of V or M from ξ to ξ."""
-        lanes = target.lanes(np.dtype(self.dtype))
-        return self.tiling.apart(self.group(target), channels, lanes)
+        v, m = self.points(self.group(target), target.lanes(np.dtype(self.dtype)))
+        return v.size + m.size
 
     def emit(self, name: str, target: Target) -> Any:
         """The loop nest above; one work unit is a group of tiles of one block of images."""
         k = Emitter(name, self.arrays, target, np.dtype(self.dtype))
-        rows, columns = self.tiles
         group = self.group(target)
-        scratch = k.pointer("scratch", k.at((k.worker, self.scratch(target))))
-        v = scratch
-        m = k.pointer(scratch, self.tiling.points * self._apart(target, self.x.channels))
-        per_block = rows * columns // group
-        first, after = k.share(self.x.blocks * per_block)
+        v, m = self.points(group, k.lanes)
+        at_v = k.pointer("scratch", k.at((k.worker, self.scratch(target))))
+        at_m = k.pointer(at_v, v.size)
+        per_block = math.prod(self.tiles) // group
+        first, after = k.share(self.units(target))
         with k.loop(first, after) as unit:
-            block, start = k.divmod(unit, per_block)
-            self._transform(k, block, k.at((start, group)), group, v)
-            self._multiply(k, group, v, m)
-            self._inverse(k, block, k.at((start, group)), group, m)
+            block, number = k.divmod(unit, per_block)
+            with k.loop(0, group) as j:
+                self.transform(k, block, k.at((number, group), j), (at_v, v, j))
+            with k.loop(0, self.tiling.points) as xi:
+                self.multiply(k, xi, (at_v, v), (at_m, m))
+            with k.loop(0, group) as j:
+                self.inverse(k, block, k.at((number, group), j), (at_m, m, j))
         return k.finish()
 
-    def _transform(self, k: Emitter, block: Any, start: Any, group: int, v: Any) -> None:
+    def transform(self, k: Emitter, block: Any, tile: Any, into: tuple[Any, Points, Any]) -> None:
+        """V[ξ, c, j] = (Bᵀ x B)[ξ] for the channels c of a tile; `into` is (V, its places, j)."""
         _, _, bt = self.tiling.matrices
         t, x = self.tiling.cells, self.x
+        v, points, j = into
         down, right = self.tiling.steps(x)
-        with k.loop(0, group) as j:
-            first = self.tiling.first(k, k.at(start, j), self.tiles[1])
-            corner = k.at(
-                (block, x.stack),
-                *zip(first, x.steps, strict=True),
-                x.origin(-self.before[0], -self.before[1]),
-            )
-            with k.loop(0, x.channels) as c:
-                at = k.at(corner, (c, x.plane))
-                cells = [
-                    [k.load("x", k.at(at, a * down + b * right)) for b in range(t)]
-                    for a in range(t)
-                ]
-                lines = [toomcook.apply(k, bt, [cells[a][b] for a in range(t)]) for b in range(t)]
-                for a in range(t):
-                    for b, value in enumerate(
-                        toomcook.apply(k, bt, [lines[b][a] for b in range(t)])
-                    ):
-                        where = k.at(
-                            (a * t + b) * self._apart(k.target, x.channels),
-                            (c, group * k.lanes),
-                            (j, k.lanes),
-                        )
-                        k.store(value, v, where)
+        first = self.tiling.first(k, tile, self.tiles[1])
+        corner = k.at(
+            (block, x.stack),
+            *zip(first, x.steps, strict=True),
+            x.origin(-self.before[0], -self.before[1]),
+        )
+        with k.loop(0, x.channels) as c:
+            at = k.at(corner, (c, x.plane))
+            cells = [
+                [k.load("x", k.at(at, a * down + b * right)) for b in range(t)] for a in range(t)
+            ]
+            lines = [toomcook.apply(k, bt, [cells[a][b] for a in range(t)]) for b in range(t)]
+            for a in range(t):
+                row = toomcook.apply(k, bt, [lines[b][a] for b in range(t)])
+                for b, value in enumerate(row):
+                    k.store(value, v, points.place(k, a * t + b, c, j))
 
-    def _multiply(self, k: Emitter, group: int, v: Any, m: Any) -> None:
+    def multiply(self, k: Emitter, xi: Any, v: tuple[Any, Points], m: tuple[Any, Points]) -> None:
         """M[ξ] = U[ξ]ᵀ · V[ξ] in register blocks of `width` tiles by `height` channels."""
+        (at_v, inputs), (at_m, outputs) = v, m
         channels, filters = self.x.channels, self.z.channels
-        width, height = register_block(k.target.registers, group, filters)
-        with k.loop(0, self.tiling.points) as xi:
-            for w0, w1, span in cut(group, width):
-                with k.loop(w0, w1, span) as j:
-                    for k0, k1, tall in cut(filters, height):
-                        with k.loop(k0, k1, tall) as o:
-                            sums = [
-                                [k.variable(k.constant(0.0)) for _ in range(span)]
-                                for _ in range(tall)
-                            ]
-                            with k.loop(0, channels) as c:
-                                base = k.at(
-                                    (xi, self._apart(k.target, channels)),
-                                    (c, group * k.lanes),
-                                    (j, k.lanes),
-                                )
-                                columns = [k.load(v, k.at(base, b * k.lanes)) for b in range(span)]
-                                weights = k.at((xi, channels * filters), (c, filters), o)
-                                for a in range(tall):
-                                    weight = k.broadcast("u", k.at(weights, a))
-                                    for b in range(span):
-                                        sums[a][b].set(k.fma(weight, columns[b], sums[a][b].get()))
-                            for a in range(tall):
-                                for b in range(span):
-                                    where = k.at(
-                                        (xi, self._apart(k.target, filters)),
-                                        (o, group * k.lanes),
-                                        (j, k.lanes),
-                                        (a * group + b) * k.lanes,
-                                    )
-                                    k.store(sums[a][b].get(), m, where)
+        width, height = register_block(k.target.registers, inputs.tiles, filters)
+        for w0, w1, span in cut(inputs.tiles, width):
+            for k0, k1, tall in cut(filters, height):
+                with k.loop(w0, w1, span) as j, k.loop(k0, k1, tall) as o:
+                    sums = [[k.variable(k.constant(0.0)) for _ in range(span)] for _ in range(tall)]
+                    with k.loop(0, channels) as c:
+                        base = inputs.place(k, xi, c, j)
+                        columns = [k.load(at_v, k.at(base, b * k.lanes)) for b in range(span)]
+                        weights = k.at((xi, channels * filters), (c, filters), o)
+                        for a in range(tall):
+                            weight = k.broadcast("u", k.at(weights, a))
+                            for b in range(span):
+                                sums[a][b].set(k.fma(weight, columns[b], sums[a][b].get()))
+                    for a in range(tall):
+                        base = outputs.place(k, xi, k.at(o, a), j)
+                        for b in range(span):
+                            k.store(sums[a][b].get(), at_m, k.at(base, b * k.lanes))
 
-    def _inverse(self, k: Emitter, block: Any, start: Any, group: int, m: Any) -> None:
+    def inverse(self, k: Emitter, block: Any, tile: Any, of: tuple[Any, Points, Any]) -> None:
+        """The outputs of a tile, Aᵀ M A, and the tail; `of` is (M, its places, j)."""
         at, _, _ = self.tiling.matrices
         t, z = self.tiling.cells, self.z
-        with k.loop(0, group) as j:
-            first = self.tiling.first(k, k.at(start, j), self.tiles[1])
-            corners = {
-                array: k.at(
-                    (block, planes.stack), *zip(first, planes.steps, strict=True), planes.origin()
-                )
-                for array, planes in (("z", z), ("mask", self.mask), ("plus", self.plus))
-                if planes is not None
-            }
-            with k.loop(0, z.channels) as o:
-                cells = [
-                    k.load(
-                        m,
-                        k.at(
-                            xi * self._apart(k.target, z.channels),
-                            (o, group * k.lanes),
-                            (j, k.lanes),
-                        ),
-                    )
-                    for xi in range(t * t)
-                ]
-                lines = [toomcook.apply(k, at, cells[b::t]) for b in range(t)]
-                bias = k.broadcast("bias", o) if self.bias else None
-                for a in range(self.tiling.outputs):
-                    values = toomcook.apply(k, at, [lines[b][a] for b in range(t)])
-                    for b, value in enumerate(values):
-                        inside = self._inside(first, (a, b))
-                        if inside is None:
-                            continue
-                        if bias is not None:
-                            value = k.add(value, bias)
-                        with k.all_below(inside):
-                            self._write(k, value, corners, o, a, b)
+        m, points, j = of
+        first = self.tiling.first(k, tile, self.tiles[1])
+        corners = {
+            array: k.at(
+                (block, planes.stack), *zip(first, planes.steps, strict=True), planes.origin()
+            )
+            for array, planes in (("z", z), ("mask", self.mask), ("plus", self.plus))
+            if planes is not None
+        }
+        with k.loop(0, z.channels) as o:
+            cells = [k.load(m, points.place(k, xi, o, j)) for xi in range(t * t)]
+            lines = [toomcook.apply(k, at, cells[b::t]) for b in range(t)]
+            bias = k.broadcast("bias", o) if self.bias else None
+            for a in range(self.tiling.outputs):
+                values = toomcook.apply(k, at, [lines[b][a] for b in range(t)])
+                for b, value in enumerate(values):
+                    inside = self._inside(first, (a, b))
+                    if inside is None:
+                        continue
+                    if bias is not None:
+                        value = k.add(value, bias)
+                    with k.all_below(inside):
+                        self._write(k, value, corners, o, a, b)
 
     def _inside(self, first: list[Any], output: tuple[int, int]) -> list[tuple[Any, int]] | None:
         """What holds where an output of a tile lies inside of the plane; None: it never does."""

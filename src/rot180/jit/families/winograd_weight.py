@@ -28,7 +28,42 @@ from rot180.jit.emission.target import Target
 from rot180.jit.families import toomcook
 from rot180.jit.families.tiling import Tiling
 
-__all__ = ["Clear", "InverseWeights", "WeightGrad"]
+__all__ = ["Clear", "InverseWeights", "Turned", "WeightGrad"]
+
+
+@dataclass(frozen=True)
+class Turned:
+    """Where the values of turned tiles stand: [ξ][tile][image][channel].
+
+    Attributes:
+        tiling: m and r.
+        width: channels in whole vectors.
+        tiles, lanes: how many.
+    """
+
+    tiling: Tiling
+    width: int
+    tiles: int
+    lanes: int
+
+    @property
+    def rows(self) -> int:
+        """Images of all tiles."""
+        return self.tiles * self.lanes
+
+    @property
+    def apart(self) -> int:
+        """Elements from ξ to ξ."""
+        return self.tiling.apart(self.tiles, self.width, self.lanes)
+
+    @property
+    def size(self) -> int:
+        """Elements in all."""
+        return self.tiling.points * self.apart
+
+    def place(self, k: Emitter, xi: Any, row: Any, channel: Any) -> Any:
+        """Offset of a channel of an image of a tile."""
+        return k.at((xi, self.apart), (row, self.width), channel)
 
 
 @dataclass(frozen=True)
@@ -72,19 +107,25 @@ class WeightGrad(ByBlocks):
 
     def group(self, target: Target) -> int:
         """T."""
-        channels = self.channels + self.filters
-        return self.tiling.together(math.prod(self.tiles), channels, target, self.dtype, 5 / 8)
+        sides = self.channels, self.filters
+        return self.tiling.together(math.prod(self.tiles), sides, target, self.dtype, 5 / 8)
+
+    def units(self, target: Target) -> int:
+        """Groups of tiles."""
+        return self.x.blocks * math.prod(self.tiles) // self.group(target)
+
+    def turned(self, tiles: int, lanes: int) -> tuple[Turned, Turned]:
+        """V and Y of so many tiles."""
+        return (
+            Turned(self.tiling, self.channels, tiles, lanes),
+            Turned(self.tiling, self.filters, tiles, lanes),
+        )
 
     def scratch(self, target: Target) -> int:
         """Elements of scratch that each worker needs: V, Y and one turned tile."""
         lanes = target.lanes(np.dtype(self.dtype))
-        apart = sum(self._apart(target, width) for width in (self.channels, self.filters))
-        return self.tiling.points * (apart + lanes * lanes)
-
-    def _apart(self, target: Target, width: int) -> int:
-        """Elements of V or Y from ξ to ξ."""
-        lanes = target.lanes(np.dtype(self.dtype))
-        return self.tiling.apart(self.group(target), width, lanes)
+        v, y = self.turned(self.group(target), lanes)
+        return v.size + y.size + self.tiling.points * lanes**2
 
     @property
     def size(self) -> int:
@@ -94,40 +135,44 @@ class WeightGrad(ByBlocks):
     def emit(self, name: str, target: Target) -> Any:
         """The loop nest above; a work unit is a group of tiles of one block."""
         k = Emitter(name, self.arrays, target, np.dtype(self.dtype))
-        at, _, bt = self.tiling.matrices
-        group, (rows, columns) = self.group(target), self.tiles
-        images = group * k.lanes
-        v = k.pointer("scratch", k.at((k.worker, self.scratch(target))))
-        y = k.pointer(v, self.tiling.points * self._apart(target, self.channels))
-        turned = k.pointer(y, self.tiling.points * self._apart(target, self.filters))
-        per_block = rows * columns // group
-        first, after = k.share(self.x.blocks * per_block)
+        group = self.group(target)
+        v, y = self.turned(group, k.lanes)
+        at_v = k.pointer("scratch", k.at((k.worker, self.scratch(target))))
+        at_y = k.pointer(at_v, v.size)
+        scratch = k.pointer(at_y, y.size)
+        per_block = math.prod(self.tiles) // group
+        first, after = k.share(self.units(target))
         with k.loop(first, after) as unit:
-            block, start = k.divmod(unit, per_block)
+            block, number = k.divmod(unit, per_block)
             with k.loop(0, group) as j:
-                tile = k.at((start, group), j)
-                into = k.at((j, k.lanes))
-                corner = self.x.origin(-self.before[0], -self.before[1])
-                self._turn(k, "x", self.x, corner, bt, (block, tile, into), v, turned)
-                a = toomcook.transpose(at)
-                self._turn(k, "g", self.g, self.g.origin(), a, (block, tile, into), y, turned)
-            self._multiply(k, v, y, images)
+                tile = k.at((number, group), j)
+                self.turn(k, (block, tile, j), (at_v, v), (at_y, y), scratch)
+            with k.loop(0, self.tiling.points) as xi:
+                self.multiply(k, xi, (at_v, v), (at_y, y), k.at((k.worker, self.size)), True)
             if self.bias:
-                self._add_bias(k, y, images)
+                self.add_bias(k, (at_y, y), k.at((k.worker, self.filters)), True)
         return k.finish()
+
+    def turn(
+        self, k: Emitter, place: tuple[Index, Index, Index], v: tuple[Any, Turned],
+        y: tuple[Any, Turned], scratch: Any,
+    ) -> None:  # fmt: skip
+        """V and Y of one tile; `place` is its block, its number in the plane, and that in V."""
+        at, _, bt = self.tiling.matrices
+        corner = self.x.origin(-self.before[0], -self.before[1])
+        self._turn(k, "x", self.x, corner, bt, place, v, scratch)
+        self._turn(k, "g", self.g, self.g.origin(), toomcook.transpose(at), place, y, scratch)
 
     def _turn(
         self, k: Emitter, array: str, planes: Planes, corner: int, matrix: toomcook.Matrix,
-        place: tuple[Index, Index, Index], into: Any, turned: Any,
+        place: tuple[Index, Index, Index], into: tuple[Any, Turned], scratch: Any,
     ) -> None:  # fmt: skip
         """One tile: turn images into lanes' place, transform, and write it image by image."""
-        block, tile, first = place
+        (block, tile, j), (target, turned) = place, into
         size, points = len(matrix[0]), len(matrix)
         down, right = self.tiling.steps(planes)
         output = self.tiling.first(k, tile, self.tiles[1])
         start = k.at((block, planes.stack), *zip(output, planes.steps, strict=True), corner)
-        width = -(-planes.channels // k.lanes) * k.lanes
-        apart = self._apart(k.target, width)
         for c0, count in self._bundles(k, planes.channels):
             with c0 as c:
                 source = k.at(start, (c, planes.plane))
@@ -138,65 +183,70 @@ class WeightGrad(ByBlocks):
                         found += [k.constant(0.0)] * (k.lanes - count)
                         for image, value in enumerate(k.transpose(found)):
                             where = k.at((a, size * k.lanes), (image * size * size + b) * k.lanes)
-                            k.store(value, turned, where)
+                            k.store(value, scratch, where)
                 with k.loop(0, k.lanes) as image:
                     at = k.at((image, size * size * k.lanes))
-                    cells = [k.load(turned, k.at(at, i * k.lanes)) for i in range(size * size)]
+                    cells = [k.load(scratch, k.at(at, i * k.lanes)) for i in range(size * size)]
                     lines = [toomcook.apply(k, matrix, cells[b::size]) for b in range(size)]
                     for a in range(points):
                         values = toomcook.apply(k, matrix, [lines[b][a] for b in range(size)])
                         for b, value in enumerate(values):
-                            where = k.at(
-                                (a * points + b) * apart, (first, width), (image, width), c
-                            )
-                            k.store(value, into, where)
+                            row = k.at((j, k.lanes), image)
+                            k.store(value, target, turned.place(k, a * points + b, row, c))
 
     def _bundles(self, k: Emitter, channels: int) -> Iterator[tuple[Any, int]]:
         """(loop over the first channel, how many) of whole vectors of channels, and of the rest."""
         for start, stop, step in cut(channels, k.lanes):
             yield k.loop(start, stop, step), step
 
-    def _multiply(self, k: Emitter, v: Any, y: Any, images: int) -> None:
-        """dU[ξ] += Y[ξ]ᵀ · V[ξ], in register blocks of vectors of c by numbers of k."""
-        width, filters, wide = self.channels, self.g.channels, self.filters
-        columns, height = register_block(k.target.registers, width // k.lanes, filters)
-        by_v, by_y = self._apart(k.target, width), self._apart(k.target, wide)
-        mine = k.at((k.worker, self.size))
-        with k.loop(0, self.tiling.points) as xi:
-            for k0, k1, tall in cut(filters, height):
-                for c0, c1, span in cut(width // k.lanes, columns):
-                    with k.loop(k0, k1, tall) as o, k.loop(c0, c1, span) as c:
-                        goal = k.at(mine, (xi, filters * width), (o, width), (c, k.lanes))
-                        places = [
-                            [k.at(goal, a * width + b * k.lanes) for b in range(span)]
-                            for a in range(tall)
-                        ]
-                        sums = [[k.variable(k.constant(0.0)) for _ in line] for line in places]
-                        with k.loop(0, images) as i:
-                            left = k.at((xi, by_v), (i, width), (c, k.lanes))
-                            right = k.at((xi, by_y), (i, wide), o)
-                            xs = [k.load(v, k.at(left, b * k.lanes)) for b in range(span)]
-                            for a in range(tall):
-                                g = k.broadcast(y, k.at(right, a))
-                                for b in range(span):
-                                    sums[a][b].set(k.fma(g, xs[b], sums[a][b].get()))
-                        for a in range(tall):
-                            for b in range(span):
-                                goal = places[a][b]
-                                k.store(k.add(k.load("du", goal), sums[a][b].get()), "du", goal)
+    def multiply(
+        self, k: Emitter, xi: Any, v: tuple[Any, Turned], y: tuple[Any, Turned], du: Index,
+        more: bool,
+    ) -> None:  # fmt: skip
+        """dU[ξ] = Y[ξ]ᵀ · V[ξ] in register blocks of vectors of c by numbers of k.
 
-    def _add_bias(self, k: Emitter, y: Any, images: int) -> None:
-        """Db += Σ Y at the point (1, 1), where A g Aᵀ is the sum of the tile."""
-        point = self.tiling.cells + 1
+        Args:
+            k: the kernel.
+            xi: the point.
+            v: array and places of V.
+            y: array and places of Y.
+            du: where dU begins.
+            more: add to what stands in dU.
+        """
+        (at_v, left), (at_y, right) = v, y
+        width, filters = self.channels, self.g.channels
+        columns, height = register_block(k.target.registers, width // k.lanes, filters)
+        for k0, k1, tall in cut(filters, height):
+            for c0, c1, span in cut(width // k.lanes, columns):
+                with k.loop(k0, k1, tall) as o, k.loop(c0, c1, span) as c:
+                    goal = k.at(du, (xi, filters * width), (o, width), (c, k.lanes))
+                    sums = [[k.variable(k.constant(0.0)) for _ in range(span)] for _ in range(tall)]
+                    with k.loop(0, left.rows) as row:
+                        base = left.place(k, xi, row, k.at((c, k.lanes)))
+                        xs = [k.load(at_v, k.at(base, b * k.lanes)) for b in range(span)]
+                        other = right.place(k, xi, row, o)
+                        for a in range(tall):
+                            g = k.broadcast(at_y, k.at(other, a))
+                            for b in range(span):
+                                sums[a][b].set(k.fma(g, xs[b], sums[a][b].get()))
+                    for a in range(tall):
+                        for b in range(span):
+                            where = k.at(goal, a * width + b * k.lanes)
+                            value = sums[a][b].get()
+                            k.store(
+                                k.add(k.load("du", where), value) if more else value, "du", where
+                            )
+
+    def add_bias(self, k: Emitter, y: tuple[Any, Turned], db: Index, more: bool) -> None:
+        """Sums of Y at the point (1, 1), where A g Aᵀ is the sum of the tile: db."""
+        at_y, turned = y
         with k.loop(0, self.filters, k.lanes) as o:
-            where = k.at((k.worker, self.filters), o)
             total = k.variable(k.constant(0.0))
-            with k.loop(0, images) as i:
-                value = k.load(
-                    y, k.at(point * self._apart(k.target, self.filters), (i, self.filters), o)
-                )
+            with k.loop(0, turned.rows) as row:
+                value = k.load(at_y, turned.place(k, self.tiling.cells + 1, row, o))
                 total.set(k.add(total.get(), value))
-            k.store(k.add(k.load("db", where), total.get()), "db", where)
+            where, value = k.at(db, o), total.get()
+            k.store(k.add(k.load("db", where), value) if more else value, "db", where)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from rot180.jit.families import direct
 from rot180.jit.families.direct import Direct
 from rot180.jit.families.tiling import Tiling
 from rot180.jit.families.winograd import Correlate, TransformWeights
+from rot180.jit.families.winograd_stages import InverseTiles, MultiplyPoints, TransformTiles
 from rot180.jit.planning.task import Call, Halo, Places, Temporary
 
 __all__ = ["Geometry", "by_tiles", "choose", "geometry", "halo", "least", "lower_conv"]
@@ -196,18 +197,10 @@ def lower_conv(
     tail = (bias is not None, relu, masks, addend, dtype)
     by_filter, by_channel, by_group = g.weight
     if tiling is not None:
-        inputs, outputs = (g.channels, g.filters) if output == "z" else (g.filters, g.channels)
-        steps = (by_channel, by_filter) if output == "z" else (by_filter, by_channel)
-        reach = zip(g.before, tiling.dilation, strict=True)
-        rows, columns = (a if output == "z" else d * (tiling.taps - 1) - a for a, d in reach)
-        transform = TransformWeights(tiling, inputs, outputs, *steps, output == "x", dtype)
-        correlate = Correlate(tiling, planes[given], planes[made], (rows, columns), *tail)
-        u = Temporary("u", tiling.points * inputs * outputs, dtype)
-        scratch = Temporary("scratch", correlate.scratch(places.target), dtype, each=True)
-        return [
-            Call(transform, {"w": values["w"], "u": u}, ("u",)),
-            Call(correlate, {**arrays, "u": u, "scratch": scratch}, ("z", "scratch")),
-        ], why
+        correlate = Correlate(
+            tiling, planes[given], planes[made], _before(g, output, tiling), *tail
+        )
+        return _winograd(g, output, correlate, arrays, values["w"], places), why
     steps3 = (
         (by_filter, by_channel, by_group) if output == "z" else (by_channel, by_filter, by_group)
     )
@@ -217,3 +210,38 @@ def lower_conv(
         _phases(g, output), *tail,
     )  # fmt: skip
     return [Call(kernel, {**arrays, "w": values["w"]}, ("z",))], why
+
+
+def _before(g: Geometry, output: str, tiling: Tiling) -> tuple[int, int]:
+    """The padding before the correlation that a reading is."""
+    axes = zip(g.before, tiling.dilation, strict=True)
+    rows, columns = (a if output == "z" else d * (tiling.taps - 1) - a for a, d in axes)
+    return rows, columns
+
+
+def _winograd(
+    g: Geometry, output: str, correlate: Correlate, arrays: dict[str, int | Temporary], w: int,
+    places: Places,
+) -> list[Call]:  # fmt: skip
+    """Transformed weights, and the correlation: whole, or loop by loop for few groups of tiles."""
+    by_filter, by_channel, _ = g.weight
+    steps = (by_channel, by_filter) if output == "z" else (by_filter, by_channel)
+    tiling, dtype, target = correlate.tiling, correlate.dtype, places.target
+    inputs, outputs = correlate.x.channels, correlate.z.channels
+    transform = TransformWeights(tiling, inputs, outputs, *steps, output == "x", dtype)
+    u = Temporary("u", tiling.points * inputs * outputs, dtype)
+    first = Call(transform, {"w": w, "u": u}, ("u",))
+    if correlate.units(target) >= places.parts:
+        scratch = Temporary("scratch", correlate.scratch(target), dtype, each=True)
+        whole = Call(correlate, {**arrays, "u": u, "scratch": scratch}, ("z", "scratch"))
+        return [first, whole]
+    tiles, product = TransformTiles(correlate), MultiplyPoints(correlate)
+    sizes = (points.size for points in tiles.points(target))
+    v, m = (Temporary(name, size, dtype) for name, size in zip("vm", sizes, strict=True))
+    made = {name: value for name, value in arrays.items() if name != "x"}
+    return [
+        first,
+        Call(tiles, {"x": arrays["x"], "v": v}, ("v",)),
+        Call(product, {"u": u, "v": v, "m": m}, ("m",)),
+        Call(InverseTiles(correlate), {**made, "m": m}, ("z",)),
+    ]
