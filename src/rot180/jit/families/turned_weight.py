@@ -201,7 +201,8 @@ def _blocks(kernel: TurnedWeight, target: Target) -> Blocks:
     for span in sorted(spans):
         for wide, deep in itertools.product(range(1, 9), range(1, longest + 1)):
             sums = wide * deep * span
-            if sums + wide + 1 > target.registers - 1 or wide > count or deep > kernel.channels:
+            # the compiler keeps masks for turning in two registers all the time
+            if sums + wide + 1 > target.registers - 3 or wide > count or deep > kernel.channels:
                 continue
             tasks = -(-count // wide) * -(-kernel.channels // deep) * kernel.groups
             tasks *= kernel._tap_blocks(span)
@@ -372,7 +373,8 @@ class _Nest:
             )  # fmt: skip
             gs = k.at(panel, (k.at(line, k.negative(span[0])), self.cut.piece * g.block * width))
             rounds, images = (k.at((many, g.block)), 1) if last == g.block else (many, g.block)
-            with k.loop(0, rounds) as q, k.loop(0, images) as image:
+            inside = self._inside(cells, outer)
+            with k.all_of(inside), k.loop(0, rounds) as q, k.loop(0, images) as image:
                 at = k.at(gs, (q, images * width), (image, width))
                 vectors = [k.load(self.mine, k.at(at, b), lanes) for b in range(0, width, lanes)]
                 start = k.at(xs, (q, last if images > 1 or last != g.block else 1), image)
@@ -381,6 +383,21 @@ class _Nest:
                     for b, vector in enumerate(vectors):
                         cell = (b, *divmod(i, wide))
                         sums[cell].set(k.fma(value, vector, sums[cell].get()))
+
+    def _inside(self, cells: list[Index], taps: list[Index]) -> list[tuple[Index, str, Index]]:
+        """Where the row of x that a row of taps reads for a row of positions is no halo."""
+        kernel = self.kernel
+        if self.blocks.span == kernel.taps:
+            return []
+        found = []
+        for axis, (p, r) in enumerate(zip(cells, taps, strict=True)):
+            size, before = kernel.x.sizes[axis], kernel.before[axis]
+            stride, dilation = kernel.stride[axis], kernel.dilation[axis]
+            reach = stride * (kernel.g.sizes[axis] - 1) + dilation * (kernel.kernel[axis] - 1)
+            row = self.k.index(self.k.at((p, stride), (r, dilation), -before))
+            found += [(row, ">=", 0)] if before > 0 else []
+            found += [(row, "<", size)] if reach - before >= size else []
+        return found
 
     def _finish(
         self, place: tuple[Index, ...], sums: dict[Any, Any], sizes: tuple[int, int, int]
