@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +73,17 @@ def _with_options(command: Any) -> Any:
     return command
 
 
+@contextlib.contextmanager
+def _few_collections() -> Iterator[None]:
+    """Look for garbage in cycles more seldom: a training makes none, and every look takes time."""
+    before = gc.get_threshold()
+    gc.set_threshold(20_000, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
 @click.command()
 @click.argument("dataset", required=False, metavar="[DATASET|FOLDER]")
 @_with_options
@@ -79,6 +93,7 @@ def _with_options(command: Any) -> Any:
 @click.option("--set", "settings", multiple=True, help="A setting, such as optim.lr=0.01.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 @as_json
+@_few_collections()
 def train(
     dataset: str | None,
     output: Path | None,

@@ -6,7 +6,9 @@ pictures wherever they fit. Needs the `plot` extra.
 
 from __future__ import annotations
 
+import contextlib
 import io
+import math
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +17,7 @@ import numpy as np
 from rot180.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -41,26 +43,32 @@ _DARK = {
 }
 
 
-def _figure(width: float, height: float, theme: dict[str, str], layout: Any = None) -> Any:
+def _figure(width: float, height: float, theme: dict[str, str]) -> Any:
     """An empty figure in inches; no pyplot, so no window system and no global state.
 
-    A layout that is computed draws all texts twice more: only where their length is not known.
+    Everything is placed by hand: a layout that matplotlib computes draws all texts twice more.
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingExtraError("pictures", "matplotlib", "plot") from error
-    figure = Figure(figsize=(width, height), layout=layout, facecolor=theme["paper"])
+    figure = Figure(figsize=(width, height), facecolor=theme["paper"])
     FigureCanvasAgg(figure)
     return figure
 
 
+@contextlib.contextmanager
+def _boxes() -> Iterator[None]:
+    """A class name in a script that the font lacks is drawn as boxes, which is no error."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph")
+        yield
+
+
 def _png(figure: Any) -> bytes:
     buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        # a class name in a script that the font lacks is drawn as boxes, which is no error
-        warnings.filterwarnings("ignore", message="Glyph")
+    with _boxes():
         figure.savefig(buffer, format="png", dpi=120, metadata={"Software": None})
     return buffer.getvalue()
 
@@ -184,11 +192,16 @@ def confusion_png(
         MissingExtraError: matplotlib is not installed.
     """
     theme = _DARK if dark else _LIGHT
-    from_names = max(len(name) for name in classes)
+    longest = max(len(name) for name in classes)
     size = len(classes)
-    side = min(12.0, 1.6 + 0.42 * max(size, 6) + 0.05 * from_names)
-    figure = _figure(side, side + 0.3, theme, layout="constrained")
-    axes = figure.add_subplot(1, 1, 1)
+    turned = 0 if longest <= 2 and size <= 20 else 90 if size > 20 else 40
+    side = min(9.6, 0.42 * max(size, 6) + 0.8)
+    names = min(_length(classes), 2.0)
+    under = 0.15 + names * math.sin(math.radians(turned))
+    width, height = side + names + 0.55, side + under + 0.75
+    figure = _figure(width, height, theme)
+    place = ((names + 0.45) / width, (under + 0.35) / height, side / width, side / height)
+    axes = figure.add_axes(place)
     _style(axes, theme)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     colours = _cell_colours(shares, theme)
@@ -207,7 +220,6 @@ def confusion_png(
     axes.set_ylabel("true", fontsize=10)
     step = max(1, size // 40)
     ticks = range(0, size, step)
-    turned = 0 if from_names <= 2 and size <= 20 else 90 if size > 20 else 40
     align = {0: "center", 40: "right", 90: "center"}[turned]
     axes.set_xticks(ticks, [classes[i] for i in ticks], rotation=turned, ha=align, fontsize=9)
     axes.set_yticks(ticks, [classes[i] for i in ticks], fontsize=9)
@@ -219,6 +231,16 @@ def confusion_png(
             small = 9 if np.max(counts) < 1000 else 7.5
             axes.text(j, i, str(counts[i, j]), ha="center", va="center", color=color, size=small)
     return _png(figure)
+
+
+def _length(names: Sequence[str]) -> float:
+    """The length of the longest name as it is written at an axis, in inches."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import TextToPath
+
+    size, font = TextToPath().get_text_width_height_descent, FontProperties(size=9)
+    with _boxes():
+        return float(max(size(name, font, False)[0] for name in names)) / 72
 
 
 def _cell_colours(shares: NDArray[np.float64], theme: dict[str, str]) -> NDArray[np.float64]:
