@@ -167,7 +167,7 @@ def test_a_full_disk_in_the_middle(tmp_path, whole):
 
     def fsync(descriptor):
         calls.append(descriptor)
-        if len(calls) > 70:
+        if len(calls) > 50:
             raise OSError(28, "No space left on device")
         original(descriptor)
 

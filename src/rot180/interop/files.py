@@ -12,7 +12,7 @@ from rot180.errors import DataError
 __all__ = ["read_bytes", "write_atomically"]
 
 
-def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
+def write_atomically(path: str | os.PathLike[str], content: bytes, *, lasting: bool = True) -> None:
     """Replace the file `path` by `content` in one step.
 
     The bytes go to a temporary file in the same folder, are forced to the disk, and only then take
@@ -21,6 +21,8 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
     Args:
         path: the file to write; its folder must exist.
         content: the whole new content.
+        lasting: force it to the disk, which a busy one may take a second for; False: what a failure
+            of power may cost.
 
     Raises:
         DataError: the folder is absent, not writable or full; names the path and the reason.
@@ -38,7 +40,8 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
             with temporary.open("xb") as stream:
                 stream.write(content)
                 stream.flush()
-                os.fsync(stream.fileno())
+                if lasting:
+                    os.fsync(stream.fileno())
             temporary.replace(target)
         except BaseException:  # Ctrl-C too must not leave the temporary file behind
             with contextlib.suppress(OSError):
@@ -50,7 +53,8 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
             got=error.strerror or str(error),
             rule="a failed write leaves the old file as it was",
         ) from error
-    _sync_folder(target.parent)
+    if lasting:
+        _sync_folder(target.parent)
 
 
 def _sync_folder(folder: Path) -> None:

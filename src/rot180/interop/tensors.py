@@ -43,6 +43,8 @@ def save_safetensors(
     path: str | os.PathLike[str],
     tensors: Mapping[str, ArrayLike],
     metadata: Mapping[str, str] | None = None,
+    *,
+    lasting: bool = True,
 ) -> None:
     """Write named arrays (or tensors) and a few texts to `path`, in one step.
 
@@ -51,6 +53,7 @@ def save_safetensors(
         tensors: name to array of bool, int, uint or float of any shape, strides and byte order.
         metadata: texts kept beside the arrays. The library writes several of them in an order of
             its own, so that only files with one text at most are the same byte for byte.
+        lasting: see `write_atomically`.
 
     Raises:
         DTypeError: an array whose type the format has no name for (complex, object, text).
@@ -91,7 +94,7 @@ def save_safetensors(
                 got=f"{key!r}: {text!r}",
                 rule="encode numbers and lists as text, for instance with json.dumps",
             )
-    write_atomically(path, save(arrays, metadata=texts or None))
+    write_atomically(path, save(arrays, metadata=texts or None), lasting=lasting)
 
 
 def load_safetensors(

@@ -89,13 +89,14 @@ class CheckpointStore:
             self.root.mkdir(parents=True, exist_ok=True)
             temporary.mkdir()
             for file, content in zip(_FILES, (model, arrays), strict=True):
-                save_safetensors(temporary / file, content)
+                save_safetensors(temporary / file, content, lasting=False)
             # the checksums are of what the disk gives back, not of what was meant to be there
             blobs = {file: read_bytes(temporary / file) for file in _FILES}
-            write_atomically(temporary / "state.json", _seal(state, blobs))
-            _sync_folder(temporary)
-            temporary.rename(folder)
-            _sync_folder(self.root)
+            write_atomically(temporary / "state.json", _seal(state, blobs), lasting=False)
+            for file in (*_FILES, "state.json"):
+                _force(temporary / file)
+            _force(temporary)
+            temporary.rename(folder)  # on the disk with LAST, which is in the same folder
             write_atomically(self.root / "LAST", f"{name}\n".encode())
         except (OSError, DataError) as error:
             _remove(temporary)
@@ -203,14 +204,15 @@ def _read(folder: Path) -> tuple[Arrays, Arrays, dict[str, Any]]:
     return parts[0], parts[1], state
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable (new files, renames); Windows does so by itself."""
-    if os.name != "nt":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+def _force(path: Path) -> None:
+    """Force a file, or the names in a folder, to the disk; Windows forces names by itself."""
+    if path.is_dir() and os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDWR if path.is_file() else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _remove(folder: Path) -> None:

@@ -78,7 +78,7 @@ def write_report(
     try:
         for name, (text, draw) in drawings.items():
             light = draw(False)
-            write_atomically(run.path / f"{name}.png", light)
+            write_atomically(run.path / f"{name}.png", light, lasting=False)
             pictures[name] = _picture(text, light, draw(True))
     except MissingExtraError as error:
         missing = str(error)
