@@ -260,6 +260,53 @@ def test_inputs_of_many_kinds():
         compiled(x, y + 5)
 
 
+class Given(nn.Module):
+    """What it says is no result of an operation on its input."""
+
+    def __init__(self, say):
+        self.weight = nn.Parameter(np.arange(6, dtype=np.float32).reshape(2, 3))
+        self.register_buffer("buffer", rt.tensor(np.float32([5, 6])))
+        self.constant = rt.tensor(np.float32([[7, 8]]))
+        self.say = say
+
+    def forward(self, x):
+        return self.say(self, x)
+
+
+@pytest.mark.parametrize("count", [2, 16])
+@pytest.mark.parametrize(
+    "say",
+    [
+        lambda m, x: m.weight,
+        lambda m, x: m.weight.reshape(-1),
+        lambda m, x: m.weight.T,
+        lambda m, x: m.buffer,
+        lambda m, x: m.constant,
+        lambda m, x: m.constant * 2,
+        lambda m, x: x,
+        lambda m, x: x.reshape(-1),
+    ],
+)
+def test_outputs_that_no_operation_makes(say, count, rng):
+    model = Given(say).eval()
+    compiled = rt.compile(model)
+    for _ in range(2):
+        x = rng.standard_normal((count, 3)).astype(np.float32)
+        np.testing.assert_array_equal(compiled.predict(x), model(rt.tensor(x)).numpy())
+        model.weight.data[:] = rng.standard_normal((2, 3))
+
+
+def test_a_step_says_a_parameter_as_it_was_before(rng):
+    model = Given(lambda m, x: m.weight)
+    x, y = np.zeros((2, 3), np.float32), rng.standard_normal((2, 3)).astype(np.float32)
+    step = rt.compile(model, mse_loss, optim.SGD(model.parameters(), lr=0.1))
+    for _ in range(2):
+        before = model.weight.numpy().copy()
+        step(x, y)
+        np.testing.assert_array_equal(step.output, before)
+        assert not np.array_equal(model.weight.numpy(), before)
+
+
 def test_integers_go_in():
     class Words(nn.Module):
         def __init__(self):

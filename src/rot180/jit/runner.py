@@ -121,9 +121,14 @@ class Runner:
         self._meeting = aligned(ALIGNMENT)[: waiting.MEETING.itemsize].view(waiting.MEETING)
         self._system = waiting.system_function()
         self.outputs: dict[str, Array] = {}
+        self._given: list[tuple[Name, Array]] = []
+        given = {v.number for v in plan.program.values if v.role != "computed"}
         for output, place in plan.outputs.items():
             value = plan.program.value(dict(plan.program.outputs)[output])
-            if place in self._slots or place not in plan.buffers:
+            if place in given:  # no kernel makes it; the step may overwrite it
+                self.outputs[output] = np.zeros(value.shape, value.dtype)
+                self._given.append((place, self.outputs[output]))
+            elif place in self._slots or place not in plan.buffers:
                 if place not in self._held:  # two outputs may be views of one value
                     self._point(place, np.zeros(value.shape, value.dtype))
                 self.outputs[output] = self._held[place].reshape(value.shape)
@@ -184,6 +189,8 @@ class Runner:
                     got=f"{name} of shape {array.shape} with strides {array.strides}",
                 )
             self._point(name, array)
+        for name, output in self._given:
+            output[...] = held[name].reshape(output.shape)
         self._meeting[:] = 0
         parts = self.plan.parts
 
