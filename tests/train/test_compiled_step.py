@@ -356,6 +356,19 @@ def test_what_changes_between_steps():
     both()
 
 
+def test_no_gradient_of_another_step_is_left(rng):
+    x, y = rng.standard_normal((4, 1, 28, 28)).astype(np.float32), np.arange(4)
+    model = models.lenet5()
+    step = rt.compile(model, cross_entropy, optim.SGD(model.parameters(), lr=0.1))
+    cross_entropy(model(rt.tensor(x)), y).backward()
+    eager = {name: p.grad.numpy() for name, p in model.named_parameters()}
+    step(x, y)
+    assert all(p.grad is None for p in model.parameters())
+    assert step.gradients().keys() == eager.keys()
+    for name, gradient in step.gradients().items():
+        np.testing.assert_allclose(gradient, eager[name], rtol=1e-4, atol=1e-6)
+
+
 def test_eager_and_compiled_steps_mix():
     (eager, _), (compiled, two) = pair("lenet5", "adam", np.float64)
     other = Eager(two, cross_entropy, compiled.optimizer)

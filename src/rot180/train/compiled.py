@@ -71,6 +71,7 @@ class Compiled:
         if self.optimizer is None:
             return self.predict(x)
         with self._lock:
+            self.optimizer.zero_grad()  # as an eager step: none is left of another step
             found = self._run("step", x, y)
             self.output = found["output"]
             return found["loss"].item()

@@ -231,6 +231,9 @@ def compile(
 
     A loss that is not finite changes no parameter; running statistics it does, as in eager code.
 
+    A compiled step has no use for `parameter.grad` and leaves None there; its gradients are in
+    `.gradients()`, by name, until the next step.
+
     Without llvmlite the result does the same on NumPy, operation by operation, and a warning says
     so once.
 
