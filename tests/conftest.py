@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Kernels that tests compile go among pytest's files, not among the user's.
+
+    All workers of a run, the programs that tests start, and the next run find them there.
+    """
+    folder = config.rootpath / ".pytest_cache" / "kernels"
+    os.environ["ROT180_CACHE"] = str(folder)
 
 
 @pytest.fixture(scope="session")

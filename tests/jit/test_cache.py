@@ -137,6 +137,8 @@ def test_several_processes_use_a_folder_at_once(tmp_path: Path) -> None:
 
 
 def test_the_default_folder_is_the_user_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert default_folder() == Path(os.environ["ROT180_CACHE"])
+    monkeypatch.delenv("ROT180_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
     monkeypatch.setattr("sys.platform", "linux")
     assert default_folder() == Path("/somewhere/rot180")

@@ -27,7 +27,9 @@ _OFTEN = 256
 
 
 def default_folder() -> Path:
-    """Where this system keeps caches."""
+    """What the variable ROT180_CACHE says, else where this system keeps caches."""
+    if "ROT180_CACHE" in os.environ:
+        return Path(os.environ["ROT180_CACHE"])
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "rot180" / "cache"
     if sys.platform == "darwin":
