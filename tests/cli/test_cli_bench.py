@@ -12,7 +12,7 @@ pytest.importorskip("llvmlite")
 @pytest.fixture
 def rot180(capsys, tmp_path, monkeypatch):
     """Run a command line in this process, with a cache of its own: (code, output, errors)."""
-    monkeypatch.setenv("ROT180_CACHE", str(tmp_path))
+    monkeypatch.setenv("ROT180_CACHE", str(tmp_path / "rot180"))
 
     def run(*words):
         with pytest.raises(SystemExit) as left:
