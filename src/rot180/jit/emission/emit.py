@@ -269,6 +269,15 @@ class Emitter:
             self.builder.store(part, place, align=self.dtype.itemsize)
             start += count
 
+    def prefetch(self, array: str | Any, offset: Index = 0) -> None:
+        """Ask for a cache line that is read soon; it may lie outside of the array."""
+        full = "llvm.prefetch.p0"
+        function = self.module.globals.get(full) or ir.Function(
+            self.module, ir.FunctionType(ir.VoidType(), [ir.PointerType(), I32, I32, I32]), full
+        )
+        read, near, data = I32(0), I32(3), I32(1)
+        self.builder.call(function, [self.pointer(array, offset), read, near, data])
+
     def load_as(self, dtype: str, array: str | Any, offset: Index = 0, lanes: int = 1) -> Any:
         """Numbers of another type than the kernel's: integers and floats, `lanes` of them."""
         element = _INTEGERS.get(dtype) or _FLOATS[dtype]

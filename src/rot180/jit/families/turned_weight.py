@@ -35,6 +35,13 @@ __all__ = ["TurnedWeight"]
 LONGEST = 1024
 """Steps of one sum, where lines are no longer."""
 
+TURN = 14.0
+"""Vector operations to turn a vector of g."""
+
+AHEAD = 4
+"""Cells of g between what is turned and what is asked for: so many planes at once are more than
+the processor follows by itself."""
+
 
 @dataclass(frozen=True)
 class Blocks:
@@ -125,6 +132,10 @@ class TurnedWeight:
             self._tap_blocks(b.span),
         )
 
+    def turning(self, columns: int) -> float:
+        """Vector operations to turn a vector of g, in all parts that need it."""
+        return TURN * max(1.0, self.parts / (self.groups * columns))
+
     def _tap_blocks(self, span: int) -> int:
         if span == self.taps:
             return 1
@@ -209,7 +220,8 @@ def _blocks(kernel: TurnedWeight, target: Target) -> Blocks:
             covered = count * kernel.channels * taps * kernel.groups / (tasks * sums)
             balance = tasks / (-(-tasks // kernel.parts) * kernel.parts)
             loads = (wide + deep * span) / sums
-            score = covered * balance / (1 + 0.5 * loads) * min(1.0, sums / 12)
+            turning = kernel.turning(-(-count // wide)) / (kernel.channels * taps)
+            score = covered * balance / (1 + 0.5 * loads + turning) * min(1.0, sums / 12)
             if score > found:
                 best, found = Blocks(lanes, wide, deep, span), score
     return best
@@ -272,7 +284,8 @@ class _Nest:
         """Write the panel of a block of filters."""
         k, g, lanes = self.k, self.kernel.g, self.blocks.lanes
         into = k.pointer(self.mine, panel)
-        per = min(k.lanes, 1 << (self.cut.piece - 1).bit_length()) if g.block == 1 else g.block
+        per = min(k.lanes, 1 << (self.cut.piece - 1).bit_length()) if g.block == 1 else 1
+        wide = per * g.block
         for group, o, count in self._columns(column):
             width = -(-count // lanes) * lanes
             with k.loop(*span) as line:
@@ -282,15 +295,16 @@ class _Nest:
                     *zip(outer, g.steps, strict=False), (start, g.steps[-1]), g.origin(),
                 )  # fmt: skip
                 done = k.at((k.at(line, k.negative(span[0])), self.cut.piece * g.block * width))
-                with k.loop(0, cells, per if g.block == 1 else 1) as q:
-                    for first, after, some in cut(count, lanes):
-                        with k.loop(first, after, some) as b:
-                            where = k.at(read, (q, g.steps[-1]), (b, g.plane))
-                            rows = [k.load("g", k.at(where, a * g.plane), per) for a in range(some)]
-                            rows += [k.constant(0.0, per)] * (lanes - some)
-                            where = k.at(done, (q, g.block * width), b)
-                            for i, value in enumerate(k.transpose(rows)):
-                                k.store(value, into, k.at(where, i * width))
+                for first, after, some in cut(count, lanes):
+                    with k.loop(first, after, some) as b, k.loop(0, cells, per) as q:
+                        where = k.at(read, (q, g.steps[-1]), (b, g.plane))
+                        rows = [k.load("g", k.at(where, a * g.plane), wide) for a in range(some)]
+                        for a in range(some if g.block > 1 else 0):
+                            k.prefetch("g", k.at(where, a * g.plane, AHEAD * g.steps[-1]))
+                        rows += [k.constant(0.0, wide)] * (lanes - some)
+                        where = k.at(done, (q, g.block * width), b)
+                        for i, value in enumerate(k.transpose(rows)):
+                            k.store(value, into, k.at(where, i * width))
 
     def _task(
         self, column: Index, inner: Index, task: Index, panel: Index, number: Index,

@@ -24,6 +24,13 @@ from rot180.jit.families.direct import Direct
 from rot180.jit.families.direct_weight import DirectWeight
 from rot180.jit.families.turned_weight import TurnedWeight
 from rot180.jit.families.winograd import Correlate, TransformWeights
+from rot180.jit.families.winograd_stages import (
+    InverseTiles,
+    MultiplyPoints,
+    SumPoints,
+    TransformTiles,
+    TurnTiles,
+)
 from rot180.jit.families.winograd_weight import Clear, InverseWeights, WeightGrad
 from rot180.jit.planning.arena import ALIGNMENT
 from rot180.jit.planning.plan import Plan, Row
@@ -165,6 +172,19 @@ def _(kernel: Correlate, target: Target) -> dict[str, int]:
 def _(kernel: WeightGrad, target: Target) -> dict[str, int]:
     more = {"du": kernel.size, "db": kernel.filters, "scratch": kernel.scratch(target)}
     return {**_layouts(kernel), **more}
+
+
+@reach.register
+def _(kernel: TransformTiles | MultiplyPoints | InverseTiles, target: Target) -> dict[str, int]:
+    v, m = kernel.points(target)
+    return {**reach(kernel.whole, target), "v": v.size, "m": m.size}
+
+
+@reach.register
+def _(kernel: TurnTiles | SumPoints, target: Target) -> dict[str, int]:
+    v, y = kernel.turned(target)
+    found = {**reach(kernel.whole, target), "v": v.size, "y": y.size}
+    return {**found, "scratch": kernel.scratch(target)} if isinstance(kernel, TurnTiles) else found
 
 
 @reach.register

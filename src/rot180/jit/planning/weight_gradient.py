@@ -20,20 +20,25 @@ from rot180.jit.families.bias import BiasGrad
 from rot180.jit.families.direct_weight import DirectWeight
 from rot180.jit.families.tiling import Tiling
 from rot180.jit.families.turned_weight import TurnedWeight
+from rot180.jit.families.winograd_stages import SumPoints, TurnTiles
 from rot180.jit.families.winograd_weight import Clear, InverseWeights, WeightGrad
 from rot180.jit.planning.convolution import Geometry, by_tiles
 from rot180.jit.planning.task import Call, Places, Temporary
 
 __all__ = ["choose_weight", "linear_weight", "lower_weight"]
 
-TURNED = {(2, 3): 200.0, (4, 3): 450.0, (2, 5): 420.0}
+TURNED = {(2, 3): 200.0, (4, 3): 450.0, (2, 5): 420.0, (4, 5): 850.0, (2, 7): 800.0}
 """Tiles (m, r): vector operations for a tile of each channel of both sides."""
 
-TOTAL, TURN, WRITE = 5.0, 20.0, 12.0
-"""Operations for the sum over the lanes of a vector, to turn a vector of g, to write one of dw."""
+TOTAL, WRITE = 5.0, 12.0
+"""Operations for the sum over the lanes of a vector, and to write a vector of dw."""
 
 GATHERED = 2.5
 """Operations for a product with numbers that do not lie side by side."""
+
+FAR = 12.0
+"""Operations until a vector of x or g is there, where they come from memory: turning, which reads g
+plane by plane and asks for it in advance, has most of it behind it."""
 
 WAIT = (1.0, 6.0)
 """Operations to store or to load a sum that waits: in the second cache, and beyond it."""
@@ -58,7 +63,9 @@ def _direct(kernel: DirectWeight, target: Target, parts: int) -> float:
     waits = _waits(kernel.sums(target), kernel.chunks(target), kernel.dtype, target)
     one = g.blocks * kernel.rows * row.count * each + TOTAL + waits
     short = 0.5 if row.lanes < lanes else 1.0  # two fit where one whole vector does
-    return cells * one * short * _uneven(math.prod(kernel.tasks(target)), parts)
+    read = sum(p.channels * math.prod(p.extents) * p.blocks for p in (kernel.x, g)) * g.block
+    far = FAR * read / lanes if read * np.dtype(kernel.dtype).itemsize > 32 * target.level2 else 0.0
+    return cells * one * short * _uneven(math.prod(kernel.tasks(target)), parts) + far
 
 
 def _turned(kernel: TurnedWeight, target: Target, parts: int) -> float:
@@ -66,7 +73,7 @@ def _turned(kernel: TurnedWeight, target: Target, parts: int) -> float:
     wide = -(-kernel.filters // kernel.blocks(target).lanes) * kernel.groups
     steps = kernel.g.blocks * kernel.g.block * math.prod(kernel.g.sizes)
     waits = _waits(kernel.sums(target), kernel.rounds(target), kernel.dtype, target)
-    turn = steps * TURN * max(1.0, parts / (tasks[0] * tasks[1]))  # each part turns for itself
+    turn = steps * kernel.turning(tasks[1])  # each part turns for itself
     sums = kernel.channels * kernel.taps * (steps + WRITE + waits)
     return wide * (sums * _uneven(math.prod(tasks), parts) + turn)
 
@@ -178,27 +185,38 @@ def _winograd(
     g: Geometry, values: dict[str, int], dtype: str, places: Places, tiling: Tiling,
     planes: dict[str, Planes], bias: int | None,
 ) -> list[Call]:  # fmt: skip
-    """The calls of Winograd's family: clear the sums, sweep over the tiles, transform back."""
-    sweep = WeightGrad(tiling, planes["x"], planes["z"], g.before, bias is not None, dtype)  # type: ignore[arg-type]
-    inverse = InverseWeights(tiling, g.channels, g.filters, places.parts, bias is not None, dtype)
-    du = Temporary("du", sweep.size * places.parts, dtype)
-    scratch = Temporary("scratch", sweep.scratch(places.target), dtype, each=True)
-    calls = [
-        Call(Clear(du.size, dtype), {"z": du}, ("z",)),
-        Call(
-            sweep,
-            {"x": values["x"], "g": values["z"], "du": du, "scratch": scratch},
-            ("du", "db", "scratch"),
-        ),
-        Call(inverse, {"du": du, "dw": values["w"]}, ("dw", "db")),
-    ]
-    if bias is None:
-        return calls
-    sums = Temporary("sums", sweep.filters * places.parts, dtype)
-    clear, sweep_call, finish = calls
-    return [
-        clear,
-        Call(Clear(sums.size, dtype), {"z": sums}, ("z",)),
-        Call(sweep_call.kernel, {**sweep_call.arrays, "db": sums}, sweep_call.writes),
-        Call(finish.kernel, {**finish.arrays, "sums": sums, "db": bias}, finish.writes),
-    ]
+    """The calls of Winograd's family: into dU, and back.
+
+    Every thread sweeps over groups of tiles into a dU of its own, which is cleared first; where
+    there are fewer groups than threads, one dU is made loop by loop.
+    """
+    target, biased = places.target, bias is not None
+    sweep = WeightGrad(tiling, planes["x"], planes["z"], g.before, biased, dtype)  # type: ignore[arg-type]
+    whole = sweep.units(target) >= places.parts
+    copies = places.parts if whole else 1
+    du = Temporary("du", sweep.size * copies, dtype)
+    sums = Temporary("sums", sweep.filters * copies, dtype)
+    given: dict[str, int | Temporary] = {"x": values["x"], "g": values["z"]}
+    made = {"du": du, "db": sums} if biased else {"du": du}
+    if whole:
+        scratch = Temporary("scratch", sweep.scratch(target), dtype, each=True)
+        calls = [
+            Call(Clear(cleared.size, dtype), {"z": cleared}, ("z",)) for cleared in made.values()
+        ]
+        arrays = {**given, **made, "scratch": scratch}
+        calls.append(Call(sweep, arrays, (*made, "scratch")))
+    else:
+        tiles, product = TurnTiles(sweep), SumPoints(sweep)
+        sizes = (turned.size for turned in tiles.turned(target))
+        v, y = (Temporary(name, size, dtype) for name, size in zip("vy", sizes, strict=True))
+        scratch = Temporary("scratch", tiles.scratch(target), dtype, each=True)
+        arrays = {**given, "v": v, "y": y, "scratch": scratch}
+        calls = [
+            Call(tiles, arrays, ("v", "y", "scratch")),
+            Call(product, {"v": v, "y": y, **made}, tuple(made)),
+        ]
+    inverse = InverseWeights(tiling, g.channels, g.filters, copies, biased, dtype)
+    ends: dict[str, int | Temporary] = {"du": du, "dw": values["w"]}
+    if bias is not None:
+        ends |= {"sums": sums, "db": bias}
+    return [*calls, Call(inverse, ends, ("dw", "db") if biased else ("dw",))]
