@@ -14,8 +14,9 @@ from rot180.jit.emission.target import TARGETS
 from rot180.jit.families.tiling import Tiling
 from rot180.jit.families.winograd import Correlate, TransformWeights
 
-BOUNDS = {Tiling(2).cells: 1e-5, Tiling(4).cells: 5e-5}
-EXACT = {Tiling(2).cells: 1e-14, Tiling(4).cells: 1e-13}
+BOUNDS = {4: 1e-5, 6: 5e-5, 8: 5e-5}
+EXACT = {4: 1e-14, 6: 1e-13, 8: 1e-13}
+"""By the cells of a tile along an axis."""
 
 IMAGES = (5, 16, 19, 2, 17, 9, 33, 5, 3)
 PADDING = (1, 0, 1, 2, 1, 1, 0, 1, 1)
@@ -37,7 +38,15 @@ WIDE = [
     Conv(2, 1, 5, (12, 11), 5, padding=((3, 1), (0, 4))),
     Conv(3, 6, 4, (13, 10), 5, padding=2, dilation=(1, 2)),
 ]
-EVERY = [*((tile, conv) for tile in (2, 4) for conv in CASES), *((2, conv) for conv in WIDE)]
+WIDER = [
+    Conv(5, 3, 16, (7, 8), 7, padding=3),
+    Conv(2, 17, 1, (9, 12), 7, padding=((0, 6), (2, 1))),
+    Conv(17, 2, 3, (16, 13), 7, padding=3, dilation=2),
+]
+EVERY = [
+    *((tile, conv) for tile in (2, 4) for conv in (*CASES, *WIDE)),
+    *((2, conv) for conv in WIDER),
+]
 REAL = [
     Conv(128, 16, 16, (32, 32), 3, padding=1),
     Conv(128, 32, 32, (16, 16), 3, padding=1),
@@ -45,6 +54,7 @@ REAL = [
     Conv(64, 16, 32, (13, 13), 3),
     Conv(16, 128, 128, (8, 8), 3, padding=1),
     Conv(16, 300, 280, (7, 7), 3, padding=1),
+    Conv(16, 96, 96, (14, 14), 5, padding=2),
 ]
 
 

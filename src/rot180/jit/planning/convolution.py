@@ -21,7 +21,10 @@ from rot180.jit.planning.task import Call, Halo, Places, Temporary
 
 __all__ = ["Geometry", "by_tiles", "choose", "geometry", "halo", "least", "lower_conv"]
 
-TRANSFORMS = {(2, 3): (40.0, 30.0), (4, 3): (190.0, 140.0), (2, 5): (190.0, 80.0)}
+TRANSFORMS = {
+    (2, 3): (40.0, 30.0), (4, 3): (190.0, 140.0), (2, 5): (190.0, 80.0),
+    (4, 5): (420.0, 240.0), (2, 7): (420.0, 150.0),
+}  # fmt: skip
 """Tiles (m, r): vector operations for a tile of each input channel, and of each output channel."""
 
 
