@@ -6,8 +6,7 @@ import itertools
 import weakref
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -60,8 +59,7 @@ def _checksum(data: Array) -> int:
     return zlib.crc32(np.ascontiguousarray(data).view(np.uint8).data)
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(NamedTuple):
     """The forward operation that a value of the backward sweep belongs to.
 
     It holds nothing of the graph, so a gradient that is kept does not keep the graph alive.
