@@ -1,5 +1,6 @@
 """The command line: every verb as text and as JSON, and bad input in one line with exit 2."""
 
+import gc
 import json
 import subprocess
 import sys
@@ -200,6 +201,13 @@ def test_images_are_scaled_to_the_models_size(rot180, tmp_path):
     code, out, _ = rot180("eval", tmp_path / "run", "--json")
     assert code == 0
     assert json.loads(out)["images"] == 360
+
+
+def test_training_leaves_the_collection_of_garbage_as_it_was(rot180, tmp_path):
+    before = gc.get_threshold()
+    for words in ((), ("--set", "optim.name=none")):
+        rot180("train", "digits", "--fast-dev-run", "--quiet", "-o", tmp_path / "run", *words)
+        assert gc.get_threshold() == before
 
 
 def test_eval(rot180, run_path):
