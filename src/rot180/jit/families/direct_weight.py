@@ -5,10 +5,15 @@
             sums[filter, channel, tap] += Σ_positions g[filter, p] · x[channel, S·p + D·r − A]
         dw[filter, channel, tap] = Σ_lanes sums
 
-A chunk's rows of x and g stay in the second cache while all tasks pass over them, so the loops over
-chunks and tasks are exchanged and the sums wait in scratch memory; where one chunk is all there is
-they never leave the registers. Each chunk is summed apart, since two short sums round less than a
-long one. A task belongs to one part: no two parts add to one cell.
+A chunk's rows of x and g stay in the second cache while all tasks of a group pass over them, so the
+loops over chunks and tasks are exchanged and the sums wait in scratch memory; where one chunk is
+all there is they never leave the registers. Each chunk is summed apart, since two short sums round
+less than a long one. A task belongs to one part: no two parts add to one cell. All taps of a
+channel are one row where registers hold them (depthwise).
+
+Lanes are images, or positions of one image: each cell of dw is a sum over lanes in the end. It
+serves where g has too few filters to fill the lanes of `TurnedWeight` (depthwise and attention), or
+too few products to pay for its turning (first layers).
 """
 
 from __future__ import annotations
@@ -65,7 +70,7 @@ class DirectWeight:
         return self.g.channels // self.groups
 
     def block(self, target: Target) -> tuple[int, int]:
-        """(filters, channels) of the register block; all taps of a row belong to it."""
+        """(filters, channels) of the register block; at least a row of taps belongs to it."""
         taps, best, found = self.kernel[-1], (1, 1), 0.0
         for tall in range(1, min(self.filters, 8) + 1):
             for deep in range(1, min(self.channels, 8) + 1):
@@ -80,11 +85,17 @@ class DirectWeight:
                     best, found = (tall, deep), score
         return best
 
+    def lines(self, target: Target) -> int:
+        """Rows of taps of the register block: all of a channel, or one."""
+        tall, deep = self.block(target)
+        sums = tall * deep * math.prod(self.kernel)
+        return math.prod(self.kernel[:-1]) if sums + tall + 1 <= target.registers - 1 else 1
+
     def chunk(self, target: Target) -> int:
-        """Rows of positions that half of the second cache holds, with what they read."""
+        """Rows of positions of a group that half of the second cache holds, with what they read."""
         size = np.dtype(self.dtype).itemsize
-        reads = self.x.channels * math.prod(self.stride[:-1]) * self.x.extents[-1]
-        one = (reads + self.g.channels * self.g.extents[-1]) * self.g.block * size
+        reads = self.channels * math.prod(self.stride[:-1]) * self.x.extents[-1]
+        one = (reads + self.filters * self.g.extents[-1]) * self.g.block * size
         return max(1, min(self.rows, target.level2 // 2 // one))
 
     @property
@@ -97,22 +108,25 @@ class DirectWeight:
         return self.g.blocks * -(-self.rows // self.chunk(target))
 
     def tasks(self, target: Target) -> tuple[int, int, int, int]:
-        """Groups, blocks of filters, blocks of channels, rows of taps."""
+        """Groups, blocks of filters, blocks of channels, blocks of rows of taps."""
         tall, deep = self.block(target)
         return (
             self.groups,
             -(-self.filters // tall),
             -(-self.channels // deep),
-            math.prod(self.kernel[:-1]),
+            math.prod(self.kernel[:-1]) // self.lines(target),
         )
 
     def sums(self, target: Target) -> int:
         """Elements of the sums that wait in memory."""
         if self.chunks(target) == 1:
             return 0
-        tall, deep = self.block(target)
         lanes = target.lanes(np.dtype(self.dtype))
-        return math.prod(self.tasks(target)) * tall * deep * self.kernel[-1] * lanes
+        return math.prod(self.tasks(target)) * self._cells(target) * lanes
+
+    def _cells(self, target: Target) -> int:
+        """Sums of a task."""
+        return math.prod(self.block(target)) * self.lines(target) * self.kernel[-1]
 
     def emit(self, name: str, target: Target) -> Any:
         """The loop nest above."""
@@ -121,13 +135,17 @@ class DirectWeight:
         chunk, rows = self.chunk(target), self.rows
         per_block = -(-rows // chunk)
         chunks = self.g.blocks * per_block
-        first, after = k.share(math.prod(self.tasks(target)))
-        with k.loop(0, chunks) as number:
-            block, part = k.divmod(number, per_block)
-            begin = k.at((part, chunk))
-            end = k.minimum(k.at(begin, chunk), rows) if rows % chunk else k.at(begin, chunk)
-            with k.loop(first, after) as task:
-                self._task(k, row, task, number, block, (begin, end), chunks)
+        each = math.prod(self.tasks(target)) // self.groups
+        first, after = k.share(self.groups * each)
+        group_end = 1 if self.groups == 1 else k.divmod(k.at(after, each - 1), each)[0]
+        with k.loop(0 if self.groups == 1 else k.divmod(first, each)[0], group_end) as group:
+            begin, end = k.maximum(first, k.at((group, each))), k.at((group, each), each)
+            with k.loop(0, chunks) as number:
+                block, part = k.divmod(number, per_block)
+                start = k.at((part, chunk))
+                stop = k.minimum(k.at(start, chunk), rows) if rows % chunk else k.at(start, chunk)
+                with k.loop(begin, k.minimum(after, end)) as task:
+                    self._task(k, row, task, number, block, (start, stop), chunks)
         return k.finish()
 
     def _task(
@@ -136,16 +154,15 @@ class DirectWeight:
     ) -> None:  # fmt: skip
         """One task on one chunk, once for each size of the register block at the edges."""
         tall, deep = self.block(k.target)
+        taps = self.lines(k.target) * self.kernel[-1]
         group, o, c, tap = k.unravel(task, self.tasks(k.target))
         for height, on_height in _edges(o, self.filters, tall):
             for depth, on_depth in _edges(c, self.channels, deep):
                 with k.all_of([*on_height, *on_depth]):
                     place = (group, k.at((o, tall)), k.at((c, deep)), tap)
-                    waiting = k.at((task, tall * deep * self.kernel[-1] * row.lanes))
+                    waiting = k.at((task, self._cells(k.target) * row.lanes))
                     zero = k.constant(0.0, row.lanes)
-                    cells = list(
-                        itertools.product(range(height), range(depth), range(self.kernel[-1]))
-                    )
+                    cells = list(itertools.product(range(height), range(depth), range(taps)))
                     sums = {cell: k.variable(zero) for cell in cells}
                     self._sweep(k, row, place, block, span, sums, height, depth)
                     if chunks > 1:
@@ -205,12 +222,16 @@ class DirectWeight:
         for a in range(height):
             value = k.load("g", k.at(gs, a * g.plane, (start, g.steps[-1])), row.lanes)
             upstream.append(k.without(value, again) if again else value)
+        steps = [d * step for d, step in zip(self.dilation, x.steps, strict=True)]
+        rows = self.kernel[:-1] if self.lines(k.target) > 1 else (1,) * (len(steps) - 1)
+        taps = list(itertools.product(*map(range, (*rows, self.kernel[-1]))))
         for i in range(depth):
-            for s in range(self.kernel[-1]):
-                where = k.at(xs, i * x.plane, s * self.dilation[-1] * x.steps[-1], (start, last))
+            for t, tap in enumerate(taps):
+                reach = sum(r * step for r, step in zip(tap, steps, strict=True))
+                where = k.at(xs, i * x.plane, reach, (start, last))
                 value = k.gather("x", where, last if x.block == 1 else 1, row.lanes)
                 for a in range(height):
-                    sums[a, i, s].set(k.fma(upstream[a], value, sums[a, i, s].get()))
+                    sums[a, i, t].set(k.fma(upstream[a], value, sums[a, i, t].get()))
 
     def _finish(self, k: Emitter, place: Any, sums: dict[Any, Any]) -> None:
         """Sum over the lanes and write the cells of dw."""

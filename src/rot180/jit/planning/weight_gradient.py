@@ -30,7 +30,7 @@ __all__ = ["choose_weight", "linear_weight", "lower_weight"]
 TURNED = {(2, 3): 200.0, (4, 3): 450.0, (2, 5): 420.0, (4, 5): 850.0, (2, 7): 800.0}
 """Tiles (m, r): vector operations for a tile of each channel of both sides."""
 
-TOTAL, WRITE = 5.0, 12.0
+TOTAL, WRITE = 3.5, 12.0
 """Operations for the sum over the lanes of a vector, and to write a vector of dw."""
 
 GATHERED = 2.5
