@@ -67,7 +67,10 @@ def test_winograd_where_it_applies(output: str) -> None:
     wide = Conv(64, 64, 64, (32, 32), 3, padding=1)
     assert isinstance(choice(wide, output), Tiling)
     assert not isinstance(choice(wide, output, "direct"), Tiling)
-    assert not isinstance(choice(wide, output, block=1), Tiling)
+    whole = [Conv(1, 64, 64, (n, n), 3, padding=1) for n in (32, 28, 14, 8, 7)]
+    found = [choice(conv, output, block=1) for conv in whole]
+    tiles = [m.outputs if isinstance(m, Tiling) else 0 for m in found]
+    assert tiles == ([0] * 5 if output == "w" else [4, 0, 4, 2, 2])
     for other in (
         Conv(64, 64, 64, (32, 32), 3, 2, 1),
         Conv(64, 64, 64, (32, 32), 3, padding=1, groups=2),

@@ -71,13 +71,9 @@ def transformed(
     conv: Conv, tiling: Tiling, output: str, dtype: str, target: str, parts: int
 ) -> Any:
     g = conv.geometry
-    by_filter, by_channel, _ = g.weight
-    sides, steps = (g.channels, g.filters), (by_channel, by_filter)
-    if output == "x":
-        sides, steps = sides[::-1], steps[::-1]
-    kernel = TransformWeights(tiling, *sides, *steps, output == "x", dtype)
+    kernel = TransformWeights(tiling, g.filters, g.channels, output == "x", dtype)
     w = given(conv.arrays["w"].astype(dtype))
-    u = blank((tiling.points, *sides), dtype)
+    u = blank((tiling.points, tiling.pairs(g.filters, g.channels)), dtype)
     return run(kernel, {"w": w, "u": u}, target, parts)["u"]
 
 
@@ -90,7 +86,9 @@ def kernel_of(conv: Conv, tile: int, output: str, block: int, dtype: str, **tail
     else:
         axes = zip(g.kernel, g.dilation, g.before, strict=True)
         before = tuple(d * (r - 1) - a for r, d, a in axes)
-    return Correlate(tiling_of(conv, tile), read, made, before, dtype=dtype, **tail)  # type: ignore[arg-type]
+    return Correlate(
+        tiling_of(conv, tile), read, made, before, output == "x", dtype=dtype, **tail  # type: ignore[arg-type]
+    )  # fmt: skip
 
 
 def buffers_of(conv: Conv, kernel: Correlate, output: str, target: str) -> dict[str, Buffer]:
@@ -114,12 +112,13 @@ def test_transformed_weights(conv: Conv, output: str, tile: int, target: str) ->
     _, g, _ = tiling.matrices
     g_numbers = np.array([[float(c) for c in row] for row in g])
     w = conv.arrays["w"]
-    w = w.transpose(1, 0, 2, 3) if output == "z" else w[:, :, ::-1, ::-1]
-    expected = np.einsum("ar,iors,bs->abio", g_numbers, w, g_numbers).reshape(-1, *w.shape[:2])
+    w = w if output == "z" else w[:, :, ::-1, ::-1]
+    expected = np.einsum("ar,kcrs,bs->abkc", g_numbers, w, g_numbers).reshape(-1, *w.shape[:2])
     for dtype, bound in (("float32", 1e-6), ("float64", 1e-14)):
         for parts in (1, 3):
             made = transformed(conv, tiling, output, dtype, target, parts)
-            assert error(made, expected) < bound
+            pairs = made[:, : w.shape[0] * w.shape[1]].reshape(expected.shape)
+            assert error(pairs, expected) < bound
 
 
 @pytest.mark.parametrize("target", RUNNABLE)

@@ -451,6 +451,43 @@ class Emitter:
         mask = ir.Constant(ir.VectorType(I32, len(lanes)), list(lanes))
         return self.builder.shuffle_vector(a, b, mask)
 
+    def picked(self, vectors: Sequence[Any], lanes: Sequence[int]) -> Any:
+        """Lanes picked out of several vectors (a power of two of them), counted through all."""
+        if len(vectors) <= 2:
+            return self.shuffle(vectors[0], vectors[-1], lanes)
+        half, middle = len(vectors) // 2, len(vectors) // 2 * vectors[0].type.count
+        low = [place for place in lanes if place < middle]
+        high = [place - middle for place in lanes if place >= middle]
+        if not low or not high:
+            return self.picked(vectors[half:] if high else vectors[:half], low or high)
+        size = max(len(low), len(high))
+        sides = [
+            self.picked(some, [*places, *places[:1] * (size - len(places))])
+            for some, places in ((vectors[:half], low), (vectors[half:], high))
+        ]
+        numbers = {False: iter(range(size)), True: iter(range(size, 2 * size))}
+        return self.shuffle(*sides, [next(numbers[place >= middle]) for place in lanes])
+
+    def combed(self, vectors: Sequence[Any]) -> list[Any]:
+        """Records that lie one behind the other, of as many numbers as there are vectors, which is
+        odd: the first numbers of all records, the second ones, and so on.
+
+        The numbers of one vector to be stand in different lanes: they are blended, then moved.
+        """
+        lanes, step = getattr(vectors[0].type, "count", 1), len(vectors)
+        if lanes == 1:
+            return list(vectors)
+        found = []
+        for number in range(step):
+            places = [record * step + number for record in range(lanes)]
+            source = {place % lanes: place // lanes for place in places}
+            blend = vectors[0]
+            for i, v in enumerate(vectors[1:], start=1):
+                side = [lane + lanes * (source[lane] == i) for lane in range(lanes)]
+                blend = self.shuffle(blend, v, side)
+            found.append(self.shuffle(blend, blend, [place % lanes for place in places]))
+        return found
+
     def totals(self, vectors: Sequence[Any]) -> Any:
         """The vector of the sums over the lanes of each vector in order, zeros behind them.
 

@@ -103,6 +103,12 @@ class Tiling:
         wanted = max(1, int(target.level2 * share) // one, math.prod(sides) // (lanes * sum(sides)))
         return max(d for d in range(1, tiles + 1) if tiles % d == 0 and d <= wanted)
 
+    def pairs(self, filters: int, channels: int) -> int:
+        """Elements from ξ to ξ in the transformed weights: a line of the cache more than there are
+        pairs, since writes whose distance is a power of two would all fall into one set of it.
+        """
+        return filters * channels + 16
+
     def apart(self, tiles: int, channels: int, lanes: int) -> int:
         """Elements from ξ to ξ in what `tiles` tiles become: one vector more than they need, since
         36 writes whose distance is a power of two would all fall into one set of the first cache.

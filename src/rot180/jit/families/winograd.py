@@ -25,6 +25,7 @@ from rot180.jit.emission.kernel import ByBlocks
 from rot180.jit.emission.layout import Planes
 from rot180.jit.emission.target import Target
 from rot180.jit.families import toomcook
+from rot180.jit.families.matvec import pieces
 from rot180.jit.families.tiling import Tiling
 
 __all__ = ["Correlate", "Points", "TransformWeights"]
@@ -32,52 +33,48 @@ __all__ = ["Correlate", "Points", "TransformWeights"]
 
 @dataclass(frozen=True)
 class TransformWeights:
-    """U[ξ, i, o] = (G w Gᵀ)[ξ] for every pair of an input channel i and an output channel o.
+    """U[ξ, k, c] = (G w Gᵀ)[ξ] for every filter k and channel c, in the order of w.
 
     Attributes:
         tiling: m and r.
-        inputs, outputs: channels that are summed over, and that are made.
-        input_step, output_step: elements between neighbours in w.
+        filters, channels: K and C.
         turned: read each kernel from its end (the input gradient does).
     """
 
     tiling: Tiling
-    inputs: int
-    outputs: int
-    input_step: int
-    output_step: int
+    filters: int
+    channels: int
     turned: bool
     dtype: str = "float32"
 
     arrays = ("w", "u")
 
     def emit(self, name: str, target: Target) -> Any:
-        """Lanes are output channels: r² strided reads, two small matrix products."""
+        """Lanes are channels: their kernels lie one behind the other, r² numbers each."""
         k = Emitter(name, self.arrays, target, np.dtype(self.dtype))
-        full = self.outputs // k.lanes * k.lanes
-        first, after = k.share(self.inputs)
-        with k.loop(first, after) as i:
-            if full:
-                with k.loop(0, full, k.lanes) as o:
-                    self._cell(k, i, o, k.lanes)
-            for o in range(full, self.outputs):
-                self._cell(k, i, o, 1)
+        whole = self.channels // k.lanes * k.lanes
+        first, after = k.share(self.filters)
+        with k.loop(first, after) as o:
+            if whole:
+                with k.loop(0, whole, k.lanes) as c:
+                    self._cell(k, o, c, k.lanes)
+            for c, lanes in pieces(self.channels - whole, k.lanes // 2):
+                self._cell(k, o, whole + c, lanes)
         return k.finish()
 
-    def _cell(self, k: Emitter, i: Any, o: Any, lanes: int) -> None:
+    def _cell(self, k: Emitter, o: Any, c: Any, lanes: int) -> None:
+        """Two small matrix products."""
         _, g, _ = self.tiling.matrices
         t, r = self.tiling.cells, self.tiling.taps
-        corner = k.at((i, self.input_step), (o, self.output_step))
-        taps = [
-            k.gather("w", k.at(corner, tap), self.output_step, lanes)
-            for tap in (reversed(range(r * r)) if self.turned else range(r * r))
-        ]
+        corner = k.at((o, self.channels * r * r), (c, r * r))
+        taps = k.combed([k.load("w", k.at(corner, i * lanes), lanes) for i in range(r * r)])
+        taps = taps[::-1] if self.turned else taps
         columns = [toomcook.apply(k, g, taps[s::r]) for s in range(r)]
         for a in range(t):
             row = toomcook.apply(k, g, [columns[s][a] for s in range(r)])
             for b, value in enumerate(row):
-                where = k.at(((a * t + b) * self.inputs * self.outputs), (i, self.outputs), o)
-                k.store(value, "u", where)
+                xi = (a * t + b) * self.tiling.pairs(self.filters, self.channels)
+                k.store(value, "u", k.at(xi, (o, self.channels), c))
 
 
 @dataclass(frozen=True)
@@ -118,6 +115,7 @@ class Correlate(ByBlocks):
         x: where the input lies; its halo covers the padding and what the last tiles overhang.
         z: where the output goes.
         before: padding before the first row and column.
+        filtered: whether the input's channels are the filters of U (the input gradient's are).
         bias: add a bias for each output channel.
         relu: keep the positive part only.
         mask: where the result of a ReLU lies, for z's cells: 0 where it is not positive.
@@ -128,6 +126,7 @@ class Correlate(ByBlocks):
     x: Planes
     z: Planes
     before: tuple[int, int]
+    filtered: bool = False
     bias: bool = False
     relu: bool = False
     mask: Planes | None = None
@@ -191,39 +190,56 @@ class Correlate(ByBlocks):
         _, _, bt = self.tiling.matrices
         t, x = self.tiling.cells, self.x
         v, points, j = into
-        down, right = self.tiling.steps(x)
-        first = self.tiling.first(k, tile, self.tiles[1])
+        first = self._first(k, tile)
         corner = k.at(
             (block, x.stack),
             *zip(first, x.steps, strict=True),
             x.origin(-self.before[0], -self.before[1]),
         )
         with k.loop(0, x.channels) as c:
-            at = k.at(corner, (c, x.plane))
-            cells = [
-                [k.load("x", k.at(at, a * down + b * right)) for b in range(t)] for a in range(t)
-            ]
+            cells = self._cells(k, k.at(corner, (c, x.plane)))
             lines = [toomcook.apply(k, bt, [cells[a][b] for a in range(t)]) for b in range(t)]
             for a in range(t):
                 row = toomcook.apply(k, bt, [lines[b][a] for b in range(t)])
                 for b, value in enumerate(row):
                     k.store(value, v, points.place(k, a * t + b, c, j))
 
-    def multiply(self, k: Emitter, xi: Any, v: tuple[Any, Points], m: tuple[Any, Points]) -> None:
-        """M[ξ] = U[ξ]ᵀ · V[ξ] in register blocks of `width` tiles by `height` channels."""
+    def blocks(self, target: Target, tiles: int) -> tuple[int, int]:
+        """(tiles, channels of the output) of a register block."""
+        return register_block(target.registers, tiles, self.z.channels)
+
+    def _first(self, k: Emitter, tile: Any) -> list[Any]:
+        """Row and column of the first output of a tile."""
+        return self.tiling.first(k, tile, self.tiles[1])
+
+    def _cells(self, k: Emitter, corner: Any) -> list[list[Any]]:
+        """The t × t inputs of a tile."""
+        down, right = self.tiling.steps(self.x)
+        cells = range(self.tiling.cells)
+        return [[k.load("x", k.at(corner, a * down + b * right)) for b in cells] for a in cells]
+
+    def multiply(
+        self, k: Emitter, xi: Any, v: tuple[Any, Points], m: tuple[Any, Points],
+        made: tuple[Any, Any] | None = None,
+    ) -> None:  # fmt: skip
+        """M[ξ] = U[ξ]ᵀ · V[ξ] in register blocks of `width` tiles by `height` channels, for all
+        channels of the output or for those that are `made`: from a first one to before a last one.
+        """
         (at_v, inputs), (at_m, outputs) = v, m
         channels, filters = self.x.channels, self.z.channels
-        width, height = register_block(k.target.registers, inputs.tiles, filters)
+        width, height = self.blocks(k.target, inputs.tiles)
+        apart = self.tiling.pairs(filters, channels)
+        deep, wide = (filters, 1) if self.filtered else (1, channels)
         for w0, w1, span in cut(inputs.tiles, width):
-            for k0, k1, tall in cut(filters, height):
+            for k0, k1, tall in _within(k, made, cut(filters, height)):
                 with k.loop(w0, w1, span) as j, k.loop(k0, k1, tall) as o:
                     sums = [[k.variable(k.constant(0.0)) for _ in range(span)] for _ in range(tall)]
                     with k.loop(0, channels) as c:
                         base = inputs.place(k, xi, c, j)
                         columns = [k.load(at_v, k.at(base, b * k.lanes)) for b in range(span)]
-                        weights = k.at((xi, channels * filters), (c, filters), o)
+                        weights = k.at((xi, apart), (c, deep), (o, wide))
                         for a in range(tall):
-                            weight = k.broadcast("u", k.at(weights, a))
+                            weight = k.broadcast("u", k.at(weights, a * wide))
                             for b in range(span):
                                 sums[a][b].set(k.fma(weight, columns[b], sums[a][b].get()))
                     for a in range(tall):
@@ -231,12 +247,15 @@ class Correlate(ByBlocks):
                         for b in range(span):
                             k.store(sums[a][b].get(), at_m, k.at(base, b * k.lanes))
 
-    def inverse(self, k: Emitter, block: Any, tile: Any, of: tuple[Any, Points, Any]) -> None:
+    def inverse(
+        self, k: Emitter, block: Any, tile: Any, of: tuple[Any, Points, Any],
+        made: tuple[Any, Any] | None = None,
+    ) -> None:  # fmt: skip
         """The outputs of a tile, Aᵀ M A, and the tail; `of` is (M, its places, j)."""
         at, _, _ = self.tiling.matrices
         t, z = self.tiling.cells, self.z
         m, points, j = of
-        first = self.tiling.first(k, tile, self.tiles[1])
+        first = self._first(k, tile)
         corners = {
             array: k.at(
                 (block, planes.stack), *zip(first, planes.steps, strict=True), planes.origin()
@@ -244,18 +263,24 @@ class Correlate(ByBlocks):
             for array, planes in (("z", z), ("mask", self.mask), ("plus", self.plus))
             if planes is not None
         }
-        with k.loop(0, z.channels) as o:
+        with k.loop(*(made or (0, z.channels))) as o:
             cells = [k.load(m, points.place(k, xi, o, j)) for xi in range(t * t)]
             lines = [toomcook.apply(k, at, cells[b::t]) for b in range(t)]
             bias = k.broadcast("bias", o) if self.bias else None
-            for a in range(self.tiling.outputs):
-                values = toomcook.apply(k, at, [lines[b][a] for b in range(t)])
-                for b, value in enumerate(values):
-                    inside = self._inside(first, (a, b))
-                    if inside is None:
-                        continue
-                    if bias is not None:
-                        value = k.add(value, bias)
+            rows = range(self.tiling.outputs)
+            values = [toomcook.apply(k, at, [lines[b][a] for b in range(t)]) for a in rows]
+            if bias is not None:
+                values = [[k.add(value, bias) for value in row] for row in values]
+            self._put(k, values, first, corners, o)
+
+    def _put(
+        self, k: Emitter, values: list[list[Any]], first: list[Any], corners: dict[str, Any], o: Any
+    ) -> None:
+        """Write those of the m × m outputs of a tile that lie inside of the plane."""
+        for a, row in enumerate(values):
+            for b, value in enumerate(row):
+                inside = self._inside(first, (a, b))
+                if inside is not None:
                     with k.all_below(inside):
                         self._write(k, value, corners, o, a, b)
 
@@ -274,16 +299,29 @@ class Correlate(ByBlocks):
         return [(place, end) for place, end in bounds if not isinstance(place, int)]
 
     def _write(
-        self, k: Emitter, value: Any, corners: dict[str, Any], o: Any, a: int, b: int
-    ) -> None:
+        self, k: Emitter, value: Any, corners: dict[str, Any], o: Any, a: int, b: int,
+        live: int | None = None,
+    ) -> None:  # fmt: skip
+        """The tail: what is added, ReLU and mask, and the way into z of the first `live` lanes."""
+        lanes = value.type.count
+
         def where(array: str, planes: Planes) -> Any:
             down, right = self.tiling.steps(planes)
             return k.at(corners[array], (o, planes.plane), a * down + b * right)
 
         if self.plus is not None:
-            value = k.add(value, k.load("plus", where("plus", self.plus)))
+            value = k.add(value, k.load("plus", where("plus", self.plus), lanes))
         if self.relu:
             value = k.relu(value)
         if self.mask is not None:
-            value = k.masked(value, k.load("mask", where("mask", self.mask)))
-        k.store(value, "z", where("z", self.z))
+            value = k.masked(value, k.load("mask", where("mask", self.mask), lanes))
+        k.store(value, "z", where("z", self.z), live)
+
+
+def _within(
+    k: Emitter, made: tuple[Any, Any] | None, loops: list[tuple[int, int, int]]
+) -> list[tuple[Any, Any, int]]:
+    """What of some loops lies from a first number, which is one of theirs, to before a last one."""
+    if made is None:
+        return [*loops]
+    return [(k.maximum(a, made[0]), k.minimum(b, made[1]), step) for a, b, step in loops]

@@ -10,13 +10,17 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from rot180.core import Form
+from rot180.jit.emission.blocking import vectors
 from rot180.jit.emission.layout import Planes
 from rot180.jit.families import direct
 from rot180.jit.families.direct import Direct
 from rot180.jit.families.tiling import Tiling
 from rot180.jit.families.winograd import Correlate, TransformWeights
 from rot180.jit.families.winograd_stages import InverseTiles, MultiplyPoints, TransformTiles
+from rot180.jit.families.winograd_tiles import CorrelateSquares, squares
 from rot180.jit.planning.task import Call, Halo, Places, Temporary
 
 __all__ = ["Geometry", "by_tiles", "choose", "geometry", "halo", "least", "lower_conv"]
@@ -26,6 +30,11 @@ TRANSFORMS = {
     (4, 5): (420.0, 240.0), (2, 7): (420.0, 150.0),
 }  # fmt: skip
 """Tiles (m, r): vector operations for a tile of each input channel, and of each output channel."""
+
+OF_ONE = {(2, 3): (85.0, 85.0, 90.0), (4, 3): (215.0, 215.0, 160.0)}
+"""The same for a square of tiles of a single image, whose cells have to be dealt out; and for each
+vector of weights, whose transform serves one image only.
+"""
 
 
 @dataclass(frozen=True)
@@ -142,6 +151,26 @@ def _costs(g: Geometry, output: str) -> dict[Tiling | None, float]:
     return found
 
 
+def _costs_of_one(g: Geometry, output: str, lanes: int) -> dict[Tiling | None, float]:
+    """The same for a single image, by what fits into its rows."""
+    inputs, outputs = (g.filters, g.channels) if output == "x" else (g.channels, g.filters)
+    made = g.sizes if output == "x" else g.positions
+    row = vectors(made[-1], lanes, 1, spare=True)
+    rows = math.prod(g.positions) / g.positions[-1] * row.count * max(row.lanes / lanes, 0.5)
+    found: dict[Tiling | None, float] = {
+        None: inputs * outputs * math.prod(g.kernel) * rows * g.groups
+    }
+    for tiling in g.tilings:
+        count, sides = squares(tiling, made, lanes), (tiling.outputs, tiling.taps)
+        if count is not None and sides in OF_ONE:
+            by_input, by_output, by_weights = OF_ONE[sides]
+            transforms = by_input * inputs + by_output * outputs
+            products = tiling.points * inputs * outputs
+            weights = by_weights * inputs * outputs / lanes
+            found[tiling] = math.prod(count) * (products + transforms) + weights
+    return found
+
+
 def by_tiles(g: Geometry, planes: Planes, places: Places) -> bool:
     """Whether Winograd's families may serve."""
     lanes = places.target.lanes(places.dtypes[-1])
@@ -160,7 +189,10 @@ def least(costs: dict[Tiling | None, float], tiles: bool) -> tuple[Tiling | None
 
 def choose(g: Geometry, output: str, planes: Planes, places: Places) -> tuple[Tiling | None, str]:
     """The tiles of Winograd's families for z or x, None for direct; and the reason in words."""
-    return least(_costs(g, output), by_tiles(g, planes, places))
+    if planes.block > 1:
+        return least(_costs(g, output), by_tiles(g, planes, places))
+    costs = _costs_of_one(g, output, places.target.lanes(places.dtypes[-1]))
+    return least(costs, len(costs) > 1 and places.precision != "direct")
 
 
 def lower_conv(
@@ -200,9 +232,10 @@ def lower_conv(
     tail = (bias is not None, relu, masks, addend, dtype)
     by_filter, by_channel, by_group = g.weight
     if tiling is not None:
-        correlate = Correlate(
-            tiling, planes[given], planes[made], _before(g, output, tiling), *tail
-        )
+        before = _before(g, output, tiling)
+        form = (tiling, planes[given], planes[made], before, output == "x", *tail)
+        one, lanes = planes[made].block == 1, places.target.lanes(np.dtype(dtype))
+        correlate = CorrelateSquares(*form, lanes) if one else Correlate(*form)
         return _winograd(g, output, correlate, arrays, values["w"], places), why
     steps3 = (
         (by_filter, by_channel, by_group) if output == "z" else (by_channel, by_filter, by_group)
@@ -227,12 +260,9 @@ def _winograd(
     places: Places,
 ) -> list[Call]:  # fmt: skip
     """Transformed weights, and the correlation: whole, or loop by loop for few groups of tiles."""
-    by_filter, by_channel, _ = g.weight
-    steps = (by_channel, by_filter) if output == "z" else (by_filter, by_channel)
     tiling, dtype, target = correlate.tiling, correlate.dtype, places.target
-    inputs, outputs = correlate.x.channels, correlate.z.channels
-    transform = TransformWeights(tiling, inputs, outputs, *steps, output == "x", dtype)
-    u = Temporary("u", tiling.points * inputs * outputs, dtype)
+    transform = TransformWeights(tiling, g.filters, g.channels, output == "x", dtype)
+    u = Temporary("u", tiling.points * tiling.pairs(g.filters, g.channels), dtype)
     first = Call(transform, {"w": w, "u": u}, ("u",))
     if correlate.units(target) >= places.parts:
         scratch = Temporary("scratch", correlate.scratch(target), dtype, each=True)

@@ -156,14 +156,14 @@ def _(kernel: DirectWeight | TurnedWeight, target: Target) -> dict[str, int]:
 
 @reach.register
 def _(kernel: TransformWeights, target: Target) -> dict[str, int]:
-    last = (kernel.inputs - 1) * kernel.input_step + (kernel.outputs - 1) * kernel.output_step
-    u = kernel.tiling.points * kernel.inputs * kernel.outputs
-    return {"w": last + kernel.tiling.taps**2, "u": u}
+    w = kernel.filters * kernel.channels * kernel.tiling.taps**2
+    u = kernel.tiling.points * kernel.tiling.pairs(kernel.filters, kernel.channels)
+    return {"w": w, "u": u}
 
 
 @reach.register
 def _(kernel: Correlate, target: Target) -> dict[str, int]:
-    u = kernel.tiling.points * kernel.x.channels * kernel.z.channels
+    u = kernel.tiling.points * kernel.tiling.pairs(kernel.x.channels, kernel.z.channels)
     more = {"u": u, "bias": kernel.z.channels, "scratch": kernel.scratch(target)}
     return {**_layouts(kernel), **more}
 
