@@ -57,6 +57,20 @@ def test_sums_wait_in_memory_between_chunks(one: bool, conv: Conv, name: str) ->
         assert error(made, conv.expected("w")) < 2e-6
 
 
+@pytest.mark.parametrize("one", [False, True])
+@pytest.mark.parametrize("mode", ["correlation", "convolution"])
+def test_depthwise_taps_are_one_block(mode: str, one: bool) -> None:
+    """A group is one task, and its chunks follow one another before the next group."""
+    target = replace(TARGETS[RUNNABLE[0]], level2=4096)
+    conv = Conv(18, 5, 5, (7, 9), 3, (1, 2), 1, groups=5, mode=mode)
+    kernel = kernel_of(conv, 1 if one else target.lanes(np.dtype("float32")), "float32")
+    assert kernel.tasks(target) == (5, 1, 1, 1)
+    assert kernel.chunks(target) > 1
+    for parts in (1, 2, 7):
+        made = run(kernel, buffers_of(conv, kernel, target), target, parts)["dw"]
+        assert error(made, conv.expected("w")) < 2e-6
+
+
 @pytest.mark.parametrize("conv", REAL, ids=str)
 def test_real_layers(conv: Conv) -> None:
     target = TARGETS[RUNNABLE[0]]

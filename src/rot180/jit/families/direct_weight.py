@@ -30,7 +30,7 @@ from rot180.jit.emission.emit import Emitter
 from rot180.jit.emission.layout import Cells
 from rot180.jit.emission.target import Target
 
-__all__ = ["DirectWeight"]
+__all__ = ["DirectWeight", "edges"]
 
 
 @dataclass(frozen=True)
@@ -156,8 +156,8 @@ class DirectWeight:
         tall, deep = self.block(k.target)
         taps = self.lines(k.target) * self.kernel[-1]
         group, o, c, tap = k.unravel(task, self.tasks(k.target))
-        for height, on_height in _edges(o, self.filters, tall):
-            for depth, on_depth in _edges(c, self.channels, deep):
+        for height, on_height in edges(o, self.filters, tall):
+            for depth, on_depth in edges(c, self.channels, deep):
                 with k.all_of([*on_height, *on_depth]):
                     place = (group, k.at((o, tall)), k.at((c, deep)), tap)
                     waiting = k.at((task, self._cells(k.target) * row.lanes))
@@ -253,7 +253,7 @@ class DirectWeight:
                 k.store(k.lane(totals, i), "dw", where)
 
 
-def _edges(index: Any, extent: int, step: int) -> list[tuple[int, list[Any]]]:
+def edges(index: Any, extent: int, step: int) -> list[tuple[int, list[Any]]]:
     """(size, conditions) of the whole blocks of an axis and of the last one."""
     whole, rest = divmod(extent, step)
     if not rest:

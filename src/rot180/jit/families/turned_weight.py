@@ -29,6 +29,7 @@ from rot180.jit.emission.blocking import cut
 from rot180.jit.emission.emit import Emitter, Index
 from rot180.jit.emission.layout import Cells
 from rot180.jit.emission.target import Target
+from rot180.jit.families.direct_weight import edges
 
 __all__ = ["TurnedWeight"]
 
@@ -266,7 +267,7 @@ class _Nest:
         """(group, first filter, how many) of a block of filters: the whole ones, and the last."""
         k, size = self.k, self.blocks.wide * self.blocks.lanes
         group, o = k.divmod(column, self.tasks[1])
-        for count, conditions in _edges(o, self.kernel.filters, size):
+        for count, conditions in edges(o, self.kernel.filters, size):
             with k.all_of(conditions):
                 yield group, k.at((o, size)), count
 
@@ -320,8 +321,8 @@ class _Nest:
             pieces = -(-width // blocks.span)
             row, piece = k.divmod(tap, pieces)
         for group, o, count in self._columns(column):
-            for deep, on_deep in _edges(c, kernel.channels, blocks.deep):
-                for wide, on_wide in _edges(piece, width, blocks.span):
+            for deep, on_deep in edges(c, kernel.channels, blocks.deep):
+                for wide, on_wide in edges(piece, width, blocks.span):
                     with k.all_of([*on_deep, *on_wide]):
                         place = (group, o, k.at((c, blocks.deep)), row, k.at((piece, blocks.span)))
                         self._sum(place, task, panel, number, span, (count, deep, wide))
@@ -449,13 +450,3 @@ def _runs(offsets: list[int]) -> list[tuple[int, int]]:
     """
     starts = [i for i, at in enumerate(offsets) if not i or at != offsets[i - 1] + 1]
     return list(itertools.pairwise([*starts, len(offsets)]))
-
-
-def _edges(index: Any, extent: int, step: int) -> list[tuple[int, list[Any]]]:
-    """(size, conditions) of the whole blocks of an axis and of the last one."""
-    whole, rest = divmod(extent, step)
-    if not rest:
-        return [(step, [])]
-    if not whole:
-        return [(rest, [])]
-    return [(step, [(index, "<", whole)]), (rest, [(index, "==", whole)])]
