@@ -7,12 +7,15 @@ from dataclasses import dataclass
 __all__ = ["Row", "cut", "register_block", "vectors"]
 
 
-def register_block(registers: int, width: int, height: int, reach: int = 0) -> tuple[int, int]:
+def register_block(
+    registers: int, width: int, height: int, reach: int = 0, far: float = 1.0
+) -> tuple[int, int]:
     """(vectors, numbers) of the block of sums with the fewest loads per product that fits.
 
     A block of w vectors times h numbers keeps w·h sums, w vectors and one number in registers. A
     dozen sums hide the latency of the multiplier; more of them save loads. A row of taps reads
-    `reach` more vectors than it makes, and the compiler keeps them all.
+    `reach` more vectors than it makes, and the compiler keeps them all. A vector that comes from
+    `far` costs as much as so many numbers.
     """
     best, found = (1, 1), -1.0
     for w in range(1, min(width, 8) + 1):
@@ -20,7 +23,7 @@ def register_block(registers: int, width: int, height: int, reach: int = 0) -> t
             if w * h + w + reach + 1 > registers - 1 and (w, h) != (1, 1):
                 continue
             covered = (width / (-(-width // w) * w)) * (height / (-(-height // h) * h))
-            loads = (w + h) / (w * h)
+            loads = (far * w + h) / (w * h)
             score = covered / (1 + 0.5 * loads) * min(1.0, w * h / 12)
             if score > found:
                 best, found = (w, h), score

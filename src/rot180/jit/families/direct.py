@@ -161,7 +161,8 @@ class Direct(ByBlocks):
         along = phase.taps[-1]
         reach = (along.last - along.shift) // self.stride[-1] if along.count else 0
         reach = min(reach, 8) if self.z.block > 1 else 0  # neighbouring taps share no vectors
-        wide, tall = register_block(k.target.registers, max(row.count, lines), filters, reach)
+        registers, far = k.target.registers, self._far(phase, row, k.target)
+        wide, tall = register_block(registers, max(row.count, lines), filters, reach, far)
         deep = min(wide, lines)
         bands = self._bands(phase, deep)
         blocks, rows = -(-filters // tall), bands[-1].after
@@ -180,6 +181,14 @@ class Direct(ByBlocks):
                     for starts in _spans(k, row, wide):
                         spots = [(line, start) for line in band.lines for start in starts]
                         self._block(k, phase, band, (block, group, cells, o), height, spots, row)
+
+    def _far(self, phase: Phase, row: Row, target: Target) -> float:
+        """What reading a vector costs, in numbers: with one tap there is no second use of it, and
+        a row of many channels does not stay near.
+        """
+        read = self.x.channels // self.groups * row.count * target.vector_bytes
+        once = all(taps.count == 1 for taps in phase.taps)
+        return 4.0 if once and read > target.level2 // 8 else 1.0
 
     def _lines(self, phase: Phase, row: Row, lanes: int) -> int:
         """Rows that may share a register block: where a row is less than a vector, so that loads
