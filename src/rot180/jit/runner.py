@@ -119,7 +119,9 @@ class Runner:
         self._driver = self._library.driver()
         self._linger = self._library.linger()
         self._meeting = aligned(ALIGNMENT)[: waiting.MEETING.itemsize].view(waiting.MEETING)
-        self._system = waiting.system_function()
+        self._entered = self._meeting["entered"]
+        self._table = calls.ctypes.data, len(calls)
+        self._shared = self._meeting.ctypes.data, waiting.system_function()
         self.outputs: dict[str, Array] = {}
         self._given: list[tuple[Name, Array]] = []
         given = {v.number for v in plan.program.values if v.role != "computed"}
@@ -134,6 +136,10 @@ class Runner:
                 self.outputs[output] = self._held[place].reshape(value.shape)
         for number, array in plan.program.constants.items():
             self._point(number, np.ascontiguousarray(array))
+        self._numbers: dict[Name, Array] = {}
+        for value in plan.program.of_role("scalar"):  # given anew at every step
+            self._numbers[value.number] = np.zeros((), value.dtype)
+            self._point(value.number, self._numbers[value.number])
         gate = gate_row(plan)
         if gate is not None:
             loss = self.outputs[LOSS]
@@ -183,6 +189,9 @@ class Runner:
         for name, array in feeds.items():
             if held.get(name) is array:
                 continue
+            if name in self._numbers:  # a new array at every step: cheaper copied than pointed at
+                self._numbers[name][...] = array
+                continue
             if not array.flags.c_contiguous:
                 raise ShapeError(
                     "compiled step: an array must be row-major in memory",
@@ -192,15 +201,10 @@ class Runner:
         for name, output in self._given:
             output[...] = held[name].reshape(output.shape)
         self._meeting[:] = 0
-        parts = self.plan.parts
-
-        def work(part: int, parts: int) -> None:
-            if part == 0 and self._meeting["entered"][0]:  # Ctrl-C came after the native code
-                return
-            self._driver(
-                self._calls.ctypes.data, len(self._calls), part, parts,
-                self._meeting.ctypes.data, self._system,
-            )  # fmt: skip
-
-        run_together(work, parts, self._linger)
+        run_together(self._work, self.plan.parts, self._linger)
         return self.outputs
+
+    def _work(self, part: int, parts: int) -> None:
+        if part == 0 and self._entered[0]:  # Ctrl-C came after the native code
+            return
+        self._driver(*self._table, part, parts, *self._shared)

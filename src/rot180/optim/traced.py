@@ -44,7 +44,7 @@ def traced_step(
 
 def _laws(optimizer: Optimizer) -> object:
     """What shapes the update: which law moves which parameters."""
-    return [(optimizer.law(g), [id(p) for p in g["params"]]) for g in optimizer.param_groups]
+    return [(optimizer.law(g), list(map(id, g["params"]))) for g in optimizer.param_groups]
 
 
 def _traced_members(

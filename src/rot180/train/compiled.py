@@ -110,7 +110,7 @@ class Compiled:
         if what == "step":
             self._latest = runner
         given = {"x": images} if targets is None else {"x": images, "y": targets}
-        feeds: dict[Any, NDArray[Any]] = dict(program.feeds(**given))
+        feeds: dict[Any, NDArray[Any]] = program.feeds(**given)
         feeds |= {("input", name): array for name, array in given.items()}
         return runner(feeds)
 
