@@ -37,6 +37,10 @@ AHEAD = 4
 the processor follows by itself."""
 
 
+STRETCHES = 7
+"""So many loops over a row, each without the taps that see its halo, are worth their code."""
+
+
 @dataclass(frozen=True)
 class TurnedWeight(TurnedBlocks):
     """dw[k, c, r] = Σ_{n, p} g[n, k, p] · x[n, c, S·p + D·r − A]."""
@@ -203,7 +207,7 @@ class _Nest:
             x.origin(*(-a for a in kernel.before)),
         )  # fmt: skip
         last = kernel.stride[-1] * x.steps[-1]
-        reach = [i * x.plane + r for i in range(deep) for r in self._reach(wide)]
+        reach, starts = self._reach(wide), range(0, width, lanes)
         with k.loop(*span) as line:
             block, cells, start, many = self._line(line)
             xs = k.at(
@@ -211,17 +215,35 @@ class _Nest:
                 *((p, s * step) for p, s, step in zip(cells, kernel.stride, x.steps, strict=False)),
             )  # fmt: skip
             gs = k.at(panel, (k.at(line, k.negative(span[0])), self.cut.piece * g.block * width))
-            rounds, images = (k.at((many, g.block)), 1) if last == g.block else (many, g.block)
-            inside = self._inside(cells, outer)
-            with k.all_of(inside), k.loop(0, rounds) as q, k.loop(0, images) as image:
-                at = k.at(gs, (q, images * width), (image, width))
-                vectors = [k.load(self.mine, k.at(at, b), lanes) for b in range(0, width, lanes)]
-                start = k.at(xs, (q, last if images > 1 or last != g.block else 1), image)
-                for i, r in enumerate(reach):
-                    value = k.splat(k.load("x", k.at(start, r), 1), lanes)
-                    for b, vector in enumerate(vectors):
-                        cell = (b, *divmod(i, wide))
-                        sums[cell].set(k.fma(value, vector, sums[cell].get()))
+            images, step = (1, 1) if last == g.block else (g.block, last)
+            with k.all_of(self._inside(cells, outer)):
+                for begin, end, taps in self._stretches(many, wide):
+                    ends = (k.at((p, g.block // images)) for p in (begin, end))
+                    with k.loop(*ends) as q, k.loop(0, images) as image:
+                        at = k.at(gs, (q, images * width), (image, width))
+                        vectors = [k.load(self.mine, k.at(at, b), lanes) for b in starts]
+                        for i, t in itertools.product(range(deep), taps):
+                            where = k.at(xs, (q, step), image, i * x.plane, reach[t])
+                            value = k.splat(k.load("x", where, 1), lanes)
+                            for b, vector in enumerate(vectors):
+                                cell = (b, i, t)
+                                sums[cell].set(k.fma(value, vector, sums[cell].get()))
+
+    def _stretches(self, many: Index, wide: int) -> list[tuple[Index, Index, list[int]]]:
+        """(start, stop, taps of the task) of the positions of a row whose taps are no halo."""
+        kernel, row = self.kernel, self.kernel.kernel[-1]
+        if wide % row or many != kernel.g.sizes[-1]:  # a part of a row: all of its taps
+            return [(0, many, list(range(wide)))]
+        stride, dilation, before = kernel.stride[-1], kernel.dilation[-1], kernel.before[-1]
+        found: list[tuple[int, int, list[int]]] = []
+        for p in range(many):
+            columns = (stride * p + dilation * (t % row) - before for t in range(wide))
+            taps = [t for t, at in enumerate(columns) if 0 <= at < kernel.x.sizes[-1]]
+            if found and found[-1][2] == taps:
+                found[-1] = (found[-1][0], p + 1, taps)
+            else:
+                found.append((p, p + 1, taps))
+        return found if len(found) <= STRETCHES else [(0, many, list(range(wide)))]
 
     def _inside(self, cells: list[Index], taps: list[Index]) -> list[tuple[Index, str, Index]]:
         """Where the row of x that a row of taps reads for a row of positions is no halo."""
