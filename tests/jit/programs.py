@@ -7,7 +7,7 @@ in the halos, and stands between two guards.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -44,7 +44,8 @@ def halo_cells(plan: Plan) -> Array:
 
 def _planes(kernel: Any, array: str) -> Planes | None:
     """The planes that an array of a kernel lies in, if the kernel names them as the array."""
-    kernel = getattr(kernel, "whole", kernel)  # one loop of a kernel
+    whole = getattr(kernel, "whole", None)
+    kernel = whole if is_dataclass(whole) else kernel  # one loop of a kernel
     for field in fields(kernel):
         value = getattr(kernel, field.name)
         if field.name == array and isinstance(value, Planes):
