@@ -68,13 +68,24 @@ def _direct(kernel: DirectWeight, target: Target, parts: int) -> float:
     return cells * one * short * _uneven(math.prod(kernel.tasks(target)), parts) + far
 
 
+def _inside(kernel: TurnedWeight) -> float:
+    """The share of the products that read no halo: the others are left out."""
+    found = 1.0
+    for axis, (size, count) in enumerate(zip(kernel.x.sizes, kernel.g.sizes, strict=True)):
+        stride, dilation = kernel.stride[axis], kernel.dilation[axis]
+        taps = (dilation * r - kernel.before[axis] for r in range(kernel.kernel[axis]))
+        live = sum(0 <= stride * p + tap < size for tap in taps for p in range(count))
+        found *= live / (count * kernel.kernel[axis])
+    return found
+
+
 def _turned(kernel: TurnedWeight, target: Target, parts: int) -> float:
     tasks = kernel.tasks(target)
     wide = -(-kernel.filters // kernel.blocks(target).lanes) * kernel.groups
     steps = kernel.g.blocks * kernel.g.block * math.prod(kernel.g.sizes)
     waits = _waits(kernel.sums(target), kernel.rounds(target), kernel.dtype, target)
     turn = steps * kernel.turning(tasks[1])  # each part turns for itself
-    sums = kernel.channels * kernel.taps * (steps + WRITE + waits)
+    sums = kernel.channels * kernel.taps * (steps * _inside(kernel) + WRITE + waits)
     return wide * (sums * _uneven(math.prod(tasks), parts) + turn)
 
 
