@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import operator
 from collections.abc import Callable
 
 import numpy as np
@@ -171,3 +172,14 @@ def test_a_power_with_a_number_is_differentiable_at_and_below_0() -> None:
         slope = e.differentiate(x**exponent, x, g)
         assert value(slope, x=-2.0, g=1.0) == exponent * (-2.0) ** (exponent - 1)
         assert value(slope, x=0.0, g=1.0) == 0.0
+
+
+@pytest.mark.parametrize(
+    "body",
+    [e.constant(-2.0) ** x, -(x**2.0), (1.0 - x) / (x * 3.0 - -1.0), x - (x - y), x / (x / y)],
+)
+def test_what_is_printed_is_python(body: Expression) -> None:
+    values = {"x": 3.0, "y": -7.0}
+    found = eval(str(body), {"negative": operator.neg}, values)
+    arrays = map(np.array, values.values())
+    assert found == run(Map("f", ("x", "y"), body), *arrays)

@@ -114,6 +114,8 @@ class Expression:
         if self.op in ("variable", "constant"):
             return str(self.value)
         words = [str(arg) for arg in self.args]
+        if self.op == "power" and words[0].startswith("-"):  # which binds less
+            words[0] = f"({words[0]})"
         sign_of = _INFIX.get(self.op)
         return f"({f' {sign_of} '.join(words)})" if sign_of else f"{self.op}({', '.join(words)})"
 
