@@ -461,12 +461,12 @@ class Emitter:
         if not low or not high:
             return self.picked(vectors[half:] if high else vectors[:half], low or high)
         size = max(len(low), len(high))
-        sides = [
+        a, b = (
             self.picked(some, [*places, *places[:1] * (size - len(places))])
             for some, places in ((vectors[:half], low), (vectors[half:], high))
-        ]
+        )
         numbers = {False: iter(range(size)), True: iter(range(size, 2 * size))}
-        return self.shuffle(*sides, [next(numbers[place >= middle]) for place in lanes])
+        return self.shuffle(a, b, [next(numbers[place >= middle]) for place in lanes])
 
     def combed(self, vectors: Sequence[Any]) -> list[Any]:
         """Records that lie one behind the other, of as many numbers as there are vectors, which is
@@ -486,6 +486,25 @@ class Emitter:
                 side = [lane + lanes * (source[lane] == i) for lane in range(lanes)]
                 blend = self.shuffle(blend, v, side)
             found.append(self.shuffle(blend, blend, [place % lanes for place in places]))
+        return found
+
+    def woven(self, numbers: Sequence[Any]) -> list[Any]:
+        """What `combed` undoes: records one behind the other, of one number out of each vector."""
+        lanes, step = getattr(numbers[0].type, "count", 1), len(numbers)
+        if lanes == 1:
+            return list(numbers)
+        moved = []
+        for number, v in enumerate(numbers):
+            record = {(r * step + number) % lanes: r for r in range(lanes)}
+            moved.append(self.shuffle(v, v, [record[lane] for lane in range(lanes)]))
+        found = []
+        for i in range(step):
+            blend = moved[0]
+            for number, v in enumerate(moved[1:], start=1):
+                mine = [(i * lanes + lane) % step == number for lane in range(lanes)]
+                side = [lane + lanes * own for lane, own in enumerate(mine)]
+                blend = self.shuffle(blend, v, side)
+            found.append(blend)
         return found
 
     def totals(self, vectors: Sequence[Any]) -> Any:

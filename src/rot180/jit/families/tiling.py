@@ -104,8 +104,8 @@ class Tiling:
         return max(d for d in range(1, tiles + 1) if tiles % d == 0 and d <= wanted)
 
     def pairs(self, filters: int, channels: int) -> int:
-        """Elements from ξ to ξ in the transformed weights: a line of the cache more than there are
-        pairs, since writes whose distance is a power of two would all fall into one set of it.
+        """Elements from ξ to ξ in transformed weights and in their gradient: a cache line more than
+        there are pairs, since those at a power of two would all fall into one set of it.
         """
         return filters * channels + 16
 

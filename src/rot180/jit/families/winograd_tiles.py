@@ -18,12 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from rot180.jit.emission.emit import Emitter
+from rot180.jit.emission.emit import Emitter, Index
 from rot180.jit.emission.target import Target
 from rot180.jit.families.tiling import Tiling
 from rot180.jit.families.winograd import Correlate
 
-__all__ = ["CorrelateSquares", "square", "squares"]
+__all__ = ["CorrelateSquares", "first_of", "square", "squares"]
 
 COLUMNS = 4
 """Tiles in a row of a square: with m = 4, a row of 16 cells."""
@@ -54,6 +54,12 @@ def squares(tiling: Tiling, sizes: tuple[int, ...], lanes: int) -> tuple[int, in
     if rows % by_rows or columns % by_columns or wide:
         return None
     return rows // by_rows, columns // by_columns
+
+
+def first_of(k: Emitter, tiling: Tiling, number: Index, columns: int) -> list[Index]:
+    """Row and column of the first output of a square, by its number in row-major order."""
+    places = zip(k.divmod(number, columns), square(k.lanes), strict=True)
+    return [k.at((place, tiles * tiling.outputs)) for place, tiles in places]
 
 
 @dataclass(frozen=True)
@@ -105,8 +111,7 @@ class CorrelateSquares(Correlate):
         return k.finish()
 
     def _first(self, k: Emitter, tile: Any) -> list[Any]:
-        places = zip(k.divmod(tile, self.tiles[1]), square(self.lanes), strict=True)
-        return [k.at((place, tiles * self.tiling.outputs)) for place, tiles in places]
+        return first_of(k, self.tiling, tile, self.tiles[1])
 
     def _cells(self, k: Emitter, corner: Any) -> list[list[Any]]:
         m, t = self.tiling.outputs, self.tiling.cells

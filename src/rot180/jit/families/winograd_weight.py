@@ -130,7 +130,7 @@ class WeightGrad(ByBlocks):
     @property
     def size(self) -> int:
         """Elements of one worker's dU."""
-        return self.tiling.points * self.g.channels * self.channels
+        return self.tiling.points * self.tiling.pairs(self.g.channels, self.channels)
 
     def emit(self, name: str, target: Target) -> Any:
         """The loop nest above; a work unit is a group of tiles of one block."""
@@ -215,11 +215,12 @@ class WeightGrad(ByBlocks):
         """
         (at_v, left), (at_y, right) = v, y
         width, filters = self.channels, self.g.channels
+        apart = self.tiling.pairs(filters, width)
         columns, height = register_block(k.target.registers, width // k.lanes, filters)
         for k0, k1, tall in cut(filters, height):
             for c0, c1, span in cut(width // k.lanes, columns):
                 with k.loop(k0, k1, tall) as o, k.loop(c0, c1, span) as c:
-                    goal = k.at(du, (xi, filters * width), (o, width), (c, k.lanes))
+                    goal = k.at(du, (xi, apart), (o, width), (c, k.lanes))
                     sums = [[k.variable(k.constant(0.0)) for _ in range(span)] for _ in range(tall)]
                     with k.loop(0, left.rows) as row:
                         base = left.place(k, xi, row, k.at((c, k.lanes)))
@@ -310,17 +311,18 @@ class InverseWeights:
     def _vector(self, k: Emitter, o: Index, c: Index, width: int, count: int) -> None:
         _, g, _ = self.tiling.matrices
         gt, t, taps = toomcook.transpose(g), self.tiling.cells, self.tiling.taps
-        cells = []
+        cells, apart = [], self.tiling.pairs(self.filters, width)
         for xi in range(t * t):
-            where = k.at(xi * self.filters * width, (o, width), c)
+            where = k.at(xi * apart, (o, width), c)
             value = k.load("du", where)
             for worker in range(1, self.workers):
-                more = k.at(where, worker * t * t * self.filters * width)
+                more = k.at(where, worker * t * t * apart)
                 value = k.add(value, k.load("du", more))
             cells.append(value)
         lines = [toomcook.apply(k, gt, cells[b::t]) for b in range(t)]
-        for r in range(taps):
-            for s, value in enumerate(toomcook.apply(k, gt, [lines[b][r] for b in range(t)])):
-                where = k.at((o, self.channels * taps**2), (c, taps**2), taps * r + s)
-                for lane in range(count):
-                    k.store(k.lane(value, lane), "dw", k.at(where, lane * taps**2))
+        rows = [toomcook.apply(k, gt, [lines[b][r] for b in range(t)]) for r in range(taps)]
+        where = k.at((o, self.channels * taps**2), (c, taps**2))
+        for i, value in enumerate(k.woven([tap for row in rows for tap in row])):
+            live = min(k.lanes, count * taps**2 - i * k.lanes)
+            if live > 0:
+                k.store(value, "dw", k.at(where, i * k.lanes), live)

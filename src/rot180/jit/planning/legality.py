@@ -191,7 +191,7 @@ def _(kernel: TurnTiles | SumPoints, target: Target) -> dict[str, int]:
 def _(kernel: InverseWeights, target: Target) -> dict[str, int]:
     lanes = _lanes(kernel, target)
     columns, rows = (-(-n // lanes) * lanes for n in (kernel.channels, kernel.filters))
-    du = kernel.workers * kernel.tiling.points * kernel.filters * columns
+    du = kernel.workers * kernel.tiling.points * kernel.tiling.pairs(kernel.filters, columns)
     dw = kernel.filters * kernel.channels * kernel.tiling.taps**2
     return {"du": du, "dw": dw, "sums": kernel.workers * rows, "db": kernel.filters}
 

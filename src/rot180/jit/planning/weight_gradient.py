@@ -21,6 +21,8 @@ from rot180.jit.families.direct_weight import DirectWeight
 from rot180.jit.families.tiling import Tiling
 from rot180.jit.families.turned_weight import TurnedWeight
 from rot180.jit.families.winograd_stages import SumPoints, TurnTiles
+from rot180.jit.families.winograd_tiles import squares
+from rot180.jit.families.winograd_tiles_weight import WeightGradSquares
 from rot180.jit.families.winograd_weight import Clear, InverseWeights, WeightGrad
 from rot180.jit.planning.convolution import Geometry, by_tiles
 from rot180.jit.planning.task import Call, Places, Temporary
@@ -29,6 +31,11 @@ __all__ = ["choose_weight", "linear_weight", "lower_weight"]
 
 TURNED = {(2, 3): 200.0, (4, 3): 450.0, (2, 5): 420.0, (4, 5): 850.0, (2, 7): 800.0}
 """Tiles (m, r): vector operations for a tile of each channel of both sides."""
+
+OF_ONE = {(2, 3): (100.0, 90.0), (4, 3): (240.0, 130.0)}
+"""The same for a square of tiles of a single image; and for each vector of dw, whose transform back
+serves one image only.
+"""
 
 TOTAL, WRITE = 3.5, 12.0
 """Operations for the sum over the lanes of a vector, and to write a vector of dw."""
@@ -100,6 +107,20 @@ def _winograd_costs(g: Geometry, lanes: int) -> dict[Tiling, float]:
     return found
 
 
+def _winograd_costs_of_one(g: Geometry, lanes: int) -> dict[Tiling, float]:
+    """By squares of tiles that fit the plane; for one image."""
+    columns, rows = (-(-n // lanes) * lanes for n in (g.channels, g.filters))
+    found = {}
+    for tiling in g.tilings:
+        count, sides = squares(tiling, g.positions, lanes), (tiling.outputs, tiling.taps)
+        if count is not None and sides in OF_ONE:
+            each, back = OF_ONE[sides]
+            products = tiling.points * g.filters * columns
+            vectors = math.prod(count) * (products + each * (columns + rows))
+            found[tiling] = vectors + back * g.filters * columns / lanes
+    return found
+
+
 Way = Tiling | DirectWeight | TurnedWeight
 
 
@@ -142,6 +163,9 @@ def choose_weight(g: Geometry, planes: dict[str, Planes], places: Places) -> tup
     costs = _kernels(x, z, window, g.groups, g.turned, dtype.name, places)
     if by_tiles(g, x, places):
         tiles = _winograd_costs(g, places.target.lanes(dtype))
+        costs |= {tiling: cost * x.blocks for tiling, cost in tiles.items()}
+    elif x.block == 1 and places.precision != "direct":
+        tiles = _winograd_costs_of_one(g, places.target.lanes(dtype))
         costs |= {tiling: cost * x.blocks for tiling, cost in tiles.items()}
     return _least(costs)
 
@@ -199,11 +223,13 @@ def _winograd(
     """The calls of Winograd's family: into dU, and back.
 
     Every thread sweeps over groups of tiles into a dU of its own, which is cleared first; where
-    there are fewer groups than threads, one dU is made loop by loop.
+    there are fewer groups than threads, or single images, one dU is made loop by loop.
     """
-    target, biased = places.target, bias is not None
-    sweep = WeightGrad(tiling, planes["x"], planes["z"], g.before, biased, dtype)  # type: ignore[arg-type]
-    whole = sweep.units(target) >= places.parts
+    target, biased, one = places.target, bias is not None, planes["x"].block == 1
+    form = (tiling, planes["x"], planes["z"], g.before, biased, dtype)
+    lanes = target.lanes(np.dtype(dtype))
+    sweep = WeightGradSquares(*form, lanes) if one else WeightGrad(*form)  # type: ignore[arg-type]
+    whole = not one and sweep.units(target) >= places.parts
     copies = places.parts if whole else 1
     du = Temporary("du", sweep.size * copies, dtype)
     sums = Temporary("sums", sweep.filters * copies, dtype)
