@@ -22,6 +22,9 @@ __all__ = ["Blocks", "Chunks", "TurnedBlocks"]
 LONGEST = 1024
 """Steps of one sum, where lines are no longer."""
 
+SHARED = 0.85
+"""What a task is worth that writes into cache lines which another part writes into, too."""
+
 TURN = 14.0
 """Vector operations to turn a vector of g."""
 
@@ -197,6 +200,8 @@ def _blocks(kernel: TurnedBlocks, target: Target) -> Blocks:
             loads = (wide + deep * span) / sums
             turning = kernel.turning(-(-count // wide)) / (kernel.channels * taps)
             score = covered * balance / (1 + 0.5 * loads + turning) * min(1.0, sums / 12)
+            # parts that share a block of filters write into the same rows of dw
+            score *= SHARED if kernel.groups * -(-count // wide) < kernel.parts else 1.0
             if score > found:
                 best, found = Blocks(lanes, wide, deep, span), score
     return best
