@@ -83,7 +83,8 @@ def program(images: int, channels: int, size: int) -> Program:
         x.requires_grad_()
         z = F.conv2d(x, weight, padding=1)
         dx, dw = gradients([z], [x, weight], [g])
-        assert dx is not None and dw is not None
+        assert dx is not None
+        assert dw is not None
         return tracer.program(z=z, dx=dx, dw=dw)
 
 

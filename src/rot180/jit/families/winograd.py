@@ -7,7 +7,7 @@ Direct, one output cell costs C·r² products. Over tiles, with t = m + r − 1:
         z[k, tile] = Aᵀ M A                        m·m outputs a tile
 
 that is t²/m² products per output and channel: of 3×3 taps 4 by F(2×2) and 2.25 by F(4×4), of 5×5
-taps 9 by F(2×2). T is chosen so that V and M stay in the second cache, or U is not read too often.
+taps 4 by F(4×4). T is chosen so that V and M stay in the second cache, or U is not read too often.
 U = G w Gᵀ is made once a step by `TransformWeights`.
 """
 

@@ -26,8 +26,7 @@ from rot180.jit.planning.task import Call, Halo, Places, Temporary
 __all__ = ["Geometry", "by_tiles", "choose", "geometry", "halo", "least", "lower_conv"]
 
 TRANSFORMS = {
-    (2, 3): (40.0, 30.0), (4, 3): (190.0, 140.0), (2, 5): (190.0, 80.0),
-    (4, 5): (420.0, 240.0), (2, 7): (420.0, 150.0),
+    (2, 3): (40.0, 30.0), (4, 3): (190.0, 140.0), (4, 5): (420.0, 240.0), (2, 7): (420.0, 150.0),
 }  # fmt: skip
 """Tiles (m, r): vector operations for a tile of each input channel, and of each output channel."""
 
@@ -137,17 +136,27 @@ def halo(g: Geometry, output: str) -> dict[str, Halo]:
     return {"z": (reach[0], tuple(a + b for a, b in zip(reach[1], back, strict=True)))}
 
 
+WORTH = 2.0
+"""By how much tiles of eight points must win: below that their rounding is not worth the gain."""
+
+
 def _costs(g: Geometry, output: str) -> dict[Tiling | None, float]:
     """Vector operations of one block of images: by direct sums (None), and by tiles."""
     inputs, outputs = (g.filters, g.channels) if output == "x" else (g.channels, g.filters)
     made = g.sizes if output == "x" else g.positions
-    direct = inputs * outputs * math.prod(g.kernel) * math.prod(g.positions) * g.groups
+    # rows of taps that reach no cell are left out; columns of them are not
+    lines, *columns = g.positions if output == "z" else (
+        g.positions[0], *(h / s for h, s in zip(g.sizes[1:], g.stride[1:], strict=True))
+    )  # fmt: skip
+    direct = inputs * outputs * math.prod(g.kernel) * lines * math.prod(columns) * g.groups
     found: dict[Tiling | None, float] = {None: float(direct)}
     for tiling in g.tilings:
         by_input, by_output = TRANSFORMS[tiling.outputs, tiling.taps]
         transforms = by_input * inputs + by_output * outputs
         products = tiling.points * inputs * outputs * 1.15
-        found[tiling] = math.prod(tiling.counts(made)) * (products + transforms)
+        cost = math.prod(tiling.counts(made)) * (products + transforms)
+        if tiling.cells < 8 or WORTH * cost <= direct:
+            found[tiling] = cost
     return found
 
 

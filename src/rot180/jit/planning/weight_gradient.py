@@ -29,7 +29,7 @@ from rot180.jit.planning.task import Call, Places, Temporary
 
 __all__ = ["choose_weight", "linear_weight", "lower_weight"]
 
-TURNED = {(2, 3): 200.0, (4, 3): 450.0, (2, 5): 420.0, (4, 5): 850.0, (2, 7): 800.0}
+TURNED = {(2, 3): 200.0, (4, 3): 450.0, (4, 5): 850.0, (2, 7): 800.0}
 """Tiles (m, r): vector operations for a tile of each channel of both sides."""
 
 OF_ONE = {(2, 3): (100.0, 90.0), (4, 3): (240.0, 130.0)}
