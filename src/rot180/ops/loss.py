@@ -158,7 +158,7 @@ def _index(ignore_index: int) -> Map:
 
 
 def _require_classes(what: str, classes: int, ignore_index: int, y: Array) -> None:
-    if y.size == 0 or (y.min() >= 0 and y.max() < classes):
+    if y.size == 0 or y.view(f"u{y.itemsize}").max() < classes:  # as unsigned, −1 is large
         return
     bad = (y != ignore_index) & ((y < 0) | (y >= classes))
     if bad.any():

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Compiled"]
 
-_SMALL = 16_000_000
+_SMALL = 128_000_000
 """Products of a step below which waking a second thread costs more than it saves."""
 
 _GRADIENT = "gradient "
