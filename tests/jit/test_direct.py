@@ -11,7 +11,8 @@ from harness import RUNNABLE, Buffer, blank, code_of, given, run
 
 from rot180.jit.emission.layout import Planes
 from rot180.jit.emission.target import TARGETS
-from rot180.jit.families.direct import Direct, forward_phases, input_phases
+from rot180.jit.families.direct import Direct
+from rot180.jit.families.phases import forward_phases, input_phases
 
 CASES = [
     Conv(5, 3, 4, (6, 7), 3, padding=1),

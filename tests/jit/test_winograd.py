@@ -12,7 +12,8 @@ from harness import RUNNABLE, Buffer, blank, code_of, given, run
 from rot180.jit.emission.layout import Planes
 from rot180.jit.emission.target import TARGETS
 from rot180.jit.families.tiling import Tiling
-from rot180.jit.families.winograd import Correlate, TransformWeights
+from rot180.jit.families.winograd import Correlate
+from rot180.jit.families.winograd_transforms import TransformWeights
 
 BOUNDS = {4: 1e-5, 6: 5e-5, 8: 5e-5}
 EXACT = {4: 1e-14, 6: 1e-13, 8: 1e-13}

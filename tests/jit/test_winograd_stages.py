@@ -23,7 +23,7 @@ from rot180.jit.families.winograd_stages import (
     TransformTiles,
     TurnTiles,
 )
-from rot180.jit.families.winograd_weight import InverseWeights
+from rot180.jit.families.winograd_transforms import InverseWeights
 
 
 def correlated(conv: Conv, tile: int, output: str, dtype: str, target: str, parts: int) -> Any:
@@ -31,7 +31,7 @@ def correlated(conv: Conv, tile: int, output: str, dtype: str, target: str, part
     buffers = buffers_of(conv, whole, output, target)
     bias = np.arange(whole.z.channels, dtype=dtype)
     v, m = (
-        blank((points.size,), dtype) for points in TransformTiles(whole).points(TARGETS[target])
+        blank((points.size,), dtype) for points in TransformTiles(whole).places(TARGETS[target])
     )
     v = given(run(TransformTiles(whole), {"x": buffers["x"], "v": v}, target, parts)["v"])
     m = given(run(MultiplyPoints(whole), {"u": buffers["u"], "v": v, "m": m}, target, parts)["m"])
@@ -59,7 +59,7 @@ def test_weight_gradient(dtype: str, tile: int, conv: Conv, target: str) -> None
     g = images(conv.arrays["z"], whole.g, 0, dtype)
     bounds = BOUNDS if dtype == "float32" else EXACT
     for parts in (1, 3):
-        v, y = (blank((turned.size,), dtype) for turned in TurnTiles(whole).turned(TARGETS[target]))
+        v, y = (blank((turned.size,), dtype) for turned in TurnTiles(whole).places(TARGETS[target]))
         made = run(TurnTiles(whole), {"x": x, "g": g, "v": v, "y": y}, target, parts)
         operands = {name: given(made[name]) for name in "vy"}
         sums = {"du": blank((whole.size,), dtype), "db": blank((whole.filters,), dtype)}

@@ -15,7 +15,7 @@ from test_winograd_weight import kernel_of
 from rot180.jit.emission.target import TARGETS
 from rot180.jit.families.winograd_stages import SumPoints, TurnTiles
 from rot180.jit.families.winograd_tiles_weight import WeightGradSquares
-from rot180.jit.families.winograd_weight import InverseWeights
+from rot180.jit.families.winograd_transforms import InverseWeights
 
 
 def squares_of(conv: Conv, tile: int, target: str, dtype: str = "float32") -> WeightGradSquares:
@@ -31,7 +31,7 @@ def gradients(whole: WeightGradSquares, conv: Conv, target: str, parts: int, sta
     sides["g"] = images(conv.arrays["z"], whole.g, 0, dtype)
     if staged:
         tiles, product = TurnTiles(whole), SumPoints(whole)
-        v, y = (blank((turned.size,), dtype) for turned in tiles.turned(TARGETS[target]))
+        v, y = (blank((turned.size,), dtype) for turned in tiles.places(TARGETS[target]))
         turned = run(tiles, {**sides, "v": v, "y": y}, target, parts)
         ends = {name: blank((size,), dtype) for name, size in start.items()}
         made = run(product, {**{n: given(a) for n, a in turned.items()}, **ends}, target, parts)

@@ -14,7 +14,8 @@ from test_winograd import BOUNDS, CASES, EVERY, EXACT, REAL, lanes, tiling_of
 from rot180.jit.emission.target import TARGETS
 from rot180.jit.engine import Code
 from rot180.jit.families.tiling import Tiling
-from rot180.jit.families.winograd_weight import Clear, InverseWeights, WeightGrad
+from rot180.jit.families.winograd_transforms import InverseWeights
+from rot180.jit.families.winograd_weight import Clear, WeightGrad
 
 
 def kernel_of(conv: Conv, tile: int, block: int, dtype: str, bias: bool = True) -> WeightGrad:

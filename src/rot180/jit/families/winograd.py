@@ -25,56 +25,9 @@ from rot180.jit.emission.kernel import ByBlocks
 from rot180.jit.emission.layout import Planes
 from rot180.jit.emission.target import Target
 from rot180.jit.families import toomcook
-from rot180.jit.families.matvec import pieces
 from rot180.jit.families.tiling import Tiling
 
-__all__ = ["Correlate", "Points", "TransformWeights"]
-
-
-@dataclass(frozen=True)
-class TransformWeights:
-    """U[ξ, k, c] = (G w Gᵀ)[ξ] for every filter k and channel c, in the order of w.
-
-    Attributes:
-        tiling: m and r.
-        filters, channels: K and C.
-        turned: read each kernel from its end (the input gradient does).
-    """
-
-    tiling: Tiling
-    filters: int
-    channels: int
-    turned: bool
-    dtype: str = "float32"
-
-    arrays = ("w", "u")
-
-    def emit(self, name: str, target: Target) -> Any:
-        """Lanes are channels: their kernels lie one behind the other, r² numbers each."""
-        k = Emitter(name, self.arrays, target, np.dtype(self.dtype))
-        whole = self.channels // k.lanes * k.lanes
-        first, after = k.share(self.filters)
-        with k.loop(first, after) as o:
-            if whole:
-                with k.loop(0, whole, k.lanes) as c:
-                    self._cell(k, o, c, k.lanes)
-            for c, lanes in pieces(self.channels - whole, k.lanes // 2):
-                self._cell(k, o, whole + c, lanes)
-        return k.finish()
-
-    def _cell(self, k: Emitter, o: Any, c: Any, lanes: int) -> None:
-        """Two small matrix products."""
-        _, g, _ = self.tiling.matrices
-        t, r = self.tiling.cells, self.tiling.taps
-        corner = k.at((o, self.channels * r * r), (c, r * r))
-        taps = k.combed([k.load("w", k.at(corner, i * lanes), lanes) for i in range(r * r)])
-        taps = taps[::-1] if self.turned else taps
-        columns = [toomcook.apply(k, g, taps[s::r]) for s in range(r)]
-        for a in range(t):
-            row = toomcook.apply(k, g, [columns[s][a] for s in range(r)])
-            for b, value in enumerate(row):
-                xi = (a * t + b) * self.tiling.pairs(self.filters, self.channels)
-                k.store(value, "u", k.at(xi, (o, self.channels), c))
+__all__ = ["Correlate", "Points"]
 
 
 @dataclass(frozen=True)
@@ -154,7 +107,7 @@ class Correlate(ByBlocks):
         """Groups of tiles."""
         return self.x.blocks * math.prod(self.tiles) // self.group(target)
 
-    def points(self, tiles: int, lanes: int) -> tuple[Points, Points]:
+    def places(self, tiles: int, lanes: int) -> tuple[Points, Points]:
         """V and M of so many tiles."""
         return (
             Points(self.tiling, self.x.channels, tiles, lanes),
@@ -163,14 +116,14 @@ class Correlate(ByBlocks):
 
     def scratch(self, target: Target) -> int:
         """Elements of scratch that each part needs."""
-        v, m = self.points(self.group(target), target.lanes(np.dtype(self.dtype)))
+        v, m = self.places(self.group(target), target.lanes(np.dtype(self.dtype)))
         return v.size + m.size
 
     def emit(self, name: str, target: Target) -> Any:
         """The loop nest above; one work unit is a group of tiles of one block of images."""
         k = Emitter(name, self.arrays, target, np.dtype(self.dtype))
         group = self.group(target)
-        v, m = self.points(group, k.lanes)
+        v, m = self.places(group, k.lanes)
         at_v = k.pointer("scratch", k.at((k.worker, self.scratch(target))))
         at_m = k.pointer(at_v, v.size)
         per_block = math.prod(self.tiles) // group

@@ -14,27 +14,30 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from rot180.jit.emission.emit import Emitter
 from rot180.jit.emission.target import Target
-from rot180.jit.families.winograd import Correlate, Points
-from rot180.jit.families.winograd_weight import Turned, WeightGrad
+from rot180.jit.families.winograd import Correlate
+from rot180.jit.families.winograd_weight import WeightGrad
 
 __all__ = ["InverseTiles", "MultiplyPoints", "SumPoints", "TransformTiles", "TurnTiles"]
 
 
+Whole = TypeVar("Whole", Correlate, WeightGrad)
+
+
 @dataclass(frozen=True)
-class _OfCorrelate:
-    """One loop of a correlation.
+class _Loop(Generic[Whole]):
+    """One loop of a correlation or of a weight gradient.
 
     Attributes:
         whole: what it is a loop of.
     """
 
-    whole: Correlate
+    whole: Whole
 
     @property
     def dtype(self) -> str:
@@ -46,13 +49,13 @@ class _OfCorrelate:
         """Those of all blocks of images."""
         return self.whole.x.blocks * math.prod(self.whole.tiles)
 
-    def points(self, target: Target) -> tuple[Points, Points]:
-        """V and M."""
-        return self.whole.points(self.tiles, target.lanes(np.dtype(self.dtype)))
+    def places(self, target: Target) -> Any:
+        """Where the values of all tiles stand: V and M of a correlation, V and Y of a gradient."""
+        return self.whole.places(self.tiles, target.lanes(np.dtype(self.dtype)))
 
 
 @dataclass(frozen=True)
-class TransformTiles(_OfCorrelate):
+class TransformTiles(_Loop[Correlate]):
     """V of all tiles."""
 
     arrays = ("x", "v")
@@ -60,7 +63,7 @@ class TransformTiles(_OfCorrelate):
     def emit(self, name: str, target: Target) -> Any:
         """A work unit is a tile."""
         k = Emitter(name, self.arrays, target, np.dtype(self.dtype))
-        v, _ = self.points(target)
+        v, _ = self.places(target)
         with k.loop(*k.share(self.tiles)) as unit:
             block, tile = k.divmod(unit, math.prod(self.whole.tiles))
             self.whole.transform(k, block, tile, ("v", v, unit))
@@ -68,7 +71,7 @@ class TransformTiles(_OfCorrelate):
 
 
 @dataclass(frozen=True)
-class MultiplyPoints(_OfCorrelate):
+class MultiplyPoints(_Loop[Correlate]):
     """M of all tiles."""
 
     arrays = ("u", "v", "m")
@@ -76,14 +79,14 @@ class MultiplyPoints(_OfCorrelate):
     def emit(self, name: str, target: Target) -> Any:
         """A work unit is a point."""
         k = Emitter(name, self.arrays, target, np.dtype(self.dtype))
-        v, m = self.points(target)
+        v, m = self.places(target)
         with k.loop(*k.share(self.whole.tiling.points)) as xi:
             self.whole.multiply(k, xi, ("v", v), ("m", m))
         return k.finish()
 
 
 @dataclass(frozen=True)
-class InverseTiles(_OfCorrelate):
+class InverseTiles(_Loop[Correlate]):
     """z out of M, with the tail."""
 
     @property
@@ -94,7 +97,7 @@ class InverseTiles(_OfCorrelate):
     def emit(self, name: str, target: Target) -> Any:
         """A work unit is a tile."""
         k = Emitter(name, self.arrays, target, np.dtype(self.dtype))
-        _, m = self.points(target)
+        _, m = self.places(target)
         with k.loop(*k.share(self.tiles)) as unit:
             block, tile = k.divmod(unit, math.prod(self.whole.tiles))
             self.whole.inverse(k, block, tile, ("m", m, unit))
@@ -102,32 +105,7 @@ class InverseTiles(_OfCorrelate):
 
 
 @dataclass(frozen=True)
-class _OfWeightGrad:
-    """One loop of a weight gradient.
-
-    Attributes:
-        whole: what it is a loop of.
-    """
-
-    whole: WeightGrad
-
-    @property
-    def dtype(self) -> str:
-        """The float type."""
-        return self.whole.dtype
-
-    @property
-    def tiles(self) -> int:
-        """Those of all blocks of images."""
-        return self.whole.x.blocks * math.prod(self.whole.tiles)
-
-    def turned(self, target: Target) -> tuple[Turned, Turned]:
-        """V and Y."""
-        return self.whole.turned(self.tiles, target.lanes(np.dtype(self.dtype)))
-
-
-@dataclass(frozen=True)
-class TurnTiles(_OfWeightGrad):
+class TurnTiles(_Loop[WeightGrad]):
     """V and Y of all tiles."""
 
     arrays = ("x", "g", "v", "y", "scratch")
@@ -139,7 +117,7 @@ class TurnTiles(_OfWeightGrad):
     def emit(self, name: str, target: Target) -> Any:
         """A work unit is a tile."""
         k = Emitter(name, self.arrays, target, np.dtype(self.dtype))
-        v, y = self.turned(target)
+        v, y = self.places(target)
         scratch = k.pointer("scratch", k.at((k.worker, self.scratch(target))))
         with k.loop(*k.share(self.tiles)) as unit:
             block, tile = k.divmod(unit, math.prod(self.whole.tiles))
@@ -148,7 +126,7 @@ class TurnTiles(_OfWeightGrad):
 
 
 @dataclass(frozen=True)
-class SumPoints(_OfWeightGrad):
+class SumPoints(_Loop[WeightGrad]):
     """dU out of V and Y, and db."""
 
     @property
@@ -159,7 +137,7 @@ class SumPoints(_OfWeightGrad):
     def emit(self, name: str, target: Target) -> Any:
         """A work unit is a point; the first part sums db."""
         k = Emitter(name, self.arrays, target, np.dtype(self.dtype))
-        v, y = self.turned(target)
+        v, y = self.places(target)
         with k.loop(*k.share(self.whole.tiling.points)) as xi:
             self.whole.multiply(k, xi, ("v", v), ("y", y), 0, False)
         if self.whole.bias:

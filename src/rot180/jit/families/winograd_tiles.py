@@ -93,7 +93,7 @@ class CorrelateSquares(Correlate):
         k = Emitter(name, self.arrays, target, np.dtype(self.dtype))
         group, shares = self.group(target), self.shares(target)
         _, height = self.blocks(target, group)
-        v, m = self.points(group, k.lanes)
+        v, m = self.places(group, k.lanes)
         at_v = k.pointer("scratch", k.at((k.worker, self.scratch(target))))
         at_m = k.pointer(at_v, v.size)
         first, after = k.share(self.units(target))

@@ -28,7 +28,7 @@ from rot180.jit.emission.target import Target
 from rot180.jit.families import toomcook
 from rot180.jit.families.tiling import Tiling
 
-__all__ = ["Clear", "InverseWeights", "Turned", "WeightGrad"]
+__all__ = ["Clear", "Turned", "WeightGrad"]
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class WeightGrad(ByBlocks):
         """Groups of tiles."""
         return self.x.blocks * math.prod(self.tiles) // self.group(target)
 
-    def turned(self, tiles: int, lanes: int) -> tuple[Turned, Turned]:
+    def places(self, tiles: int, lanes: int) -> tuple[Turned, Turned]:
         """V and Y of so many tiles."""
         return (
             Turned(self.tiling, self.channels, tiles, lanes),
@@ -124,7 +124,7 @@ class WeightGrad(ByBlocks):
     def scratch(self, target: Target) -> int:
         """Elements of scratch that each worker needs: V, Y and one turned tile."""
         lanes = target.lanes(np.dtype(self.dtype))
-        v, y = self.turned(self.group(target), lanes)
+        v, y = self.places(self.group(target), lanes)
         return v.size + y.size + self.tiling.points * lanes**2
 
     @property
@@ -136,7 +136,7 @@ class WeightGrad(ByBlocks):
         """The loop nest above; a work unit is a group of tiles of one block."""
         k = Emitter(name, self.arrays, target, np.dtype(self.dtype))
         group = self.group(target)
-        v, y = self.turned(group, k.lanes)
+        v, y = self.places(group, k.lanes)
         at_v = k.pointer("scratch", k.at((k.worker, self.scratch(target))))
         at_y = k.pointer(at_v, v.size)
         scratch = k.pointer(at_y, y.size)
@@ -266,63 +266,3 @@ class Clear:
         with k.loop(first, after) as i:
             k.store(k.constant(0.0), "z", k.at((i, k.lanes)))
         return k.finish()
-
-
-@dataclass(frozen=True)
-class InverseWeights:
-    """dw[k, c] = Gᵀ (Σ_worker dU[worker, :, k, c]) G, and db[k] = Σ_worker db[worker, k].
-
-    Attributes:
-        tiling: m and r.
-        channels, filters: C and K.
-        workers: how many dU there are.
-        bias: whether there is a db.
-    """
-
-    tiling: Tiling
-    channels: int
-    filters: int
-    workers: int
-    bias: bool = False
-    dtype: str = "float32"
-
-    @property
-    def arrays(self) -> tuple[str, ...]:
-        """Names of the arrays, in the order of the kernel's table."""
-        return ("du", "dw", *(("sums", "db") if self.bias else ()))
-
-    def emit(self, name: str, target: Target) -> Any:
-        """Lanes are channels; a work unit is a filter."""
-        k = Emitter(name, self.arrays, target, np.dtype(self.dtype))
-        width = -(-self.channels // k.lanes) * k.lanes
-        first, after = k.share(self.filters)
-        with k.loop(first, after) as o:
-            for start, stop, step in cut(self.channels, k.lanes):
-                with k.loop(start, stop, step) as c:
-                    self._vector(k, o, c, width, step)
-            if self.bias:
-                total = k.constant(0.0, 1)
-                for worker in range(self.workers):
-                    padded = -(-self.filters // k.lanes) * k.lanes
-                    total = k.add(total, k.load("sums", k.at(worker * padded, o), 1))
-                k.store(total, "db", o)
-        return k.finish()
-
-    def _vector(self, k: Emitter, o: Index, c: Index, width: int, count: int) -> None:
-        _, g, _ = self.tiling.matrices
-        gt, t, taps = toomcook.transpose(g), self.tiling.cells, self.tiling.taps
-        cells, apart = [], self.tiling.pairs(self.filters, width)
-        for xi in range(t * t):
-            where = k.at(xi * apart, (o, width), c)
-            value = k.load("du", where)
-            for worker in range(1, self.workers):
-                more = k.at(where, worker * t * t * apart)
-                value = k.add(value, k.load("du", more))
-            cells.append(value)
-        lines = [toomcook.apply(k, gt, cells[b::t]) for b in range(t)]
-        rows = [toomcook.apply(k, gt, [lines[b][r] for b in range(t)]) for r in range(taps)]
-        where = k.at((o, self.channels * taps**2), (c, taps**2))
-        for i, value in enumerate(k.woven([tap for row in rows for tap in row])):
-            live = min(k.lanes, count * taps**2 - i * k.lanes)
-            if live > 0:
-                k.store(value, "dw", k.at(where, i * k.lanes), live)

@@ -15,12 +15,13 @@ import numpy as np
 from rot180.core import Form
 from rot180.jit.emission.blocking import vectors
 from rot180.jit.emission.layout import Planes
-from rot180.jit.families import direct
 from rot180.jit.families.direct import Direct
+from rot180.jit.families.phases import Phase, forward_phases, input_phases
 from rot180.jit.families.tiling import Tiling
-from rot180.jit.families.winograd import Correlate, TransformWeights
+from rot180.jit.families.winograd import Correlate
 from rot180.jit.families.winograd_stages import InverseTiles, MultiplyPoints, TransformTiles
 from rot180.jit.families.winograd_tiles import CorrelateSquares, squares
+from rot180.jit.families.winograd_transforms import TransformWeights
 from rot180.jit.planning.task import Call, Halo, Places, Temporary
 
 __all__ = ["Geometry", "by_tiles", "choose", "geometry", "halo", "least", "lower_conv"]
@@ -96,9 +97,7 @@ def geometry(form: Form) -> Geometry | None:
     )  # fmt: skip
 
 
-def _reach(
-    phases: tuple[direct.Phase, ...], stride: tuple[int, ...], sizes: tuple[int, ...]
-) -> Halo:
+def _reach(phases: tuple[Phase, ...], stride: tuple[int, ...], sizes: tuple[int, ...]) -> Halo:
     """How far the taps of some phases reach over the edges of planes of these sizes."""
     before, after = [0] * len(sizes), [0] * len(sizes)
     for phase in phases:
@@ -110,10 +109,10 @@ def _reach(
     return tuple(before), tuple(after)
 
 
-def _phases(g: Geometry, output: str) -> tuple[direct.Phase, ...]:
+def _phases(g: Geometry, output: str) -> tuple[Phase, ...]:
     if output == "z":
-        return direct.forward_phases(g.kernel, g.dilation, g.before, g.positions, g.turned)
-    return direct.input_phases(g.kernel, g.stride, g.dilation, g.before, g.sizes, g.turned)
+        return forward_phases(g.kernel, g.dilation, g.before, g.positions, g.turned)
+    return input_phases(g.kernel, g.stride, g.dilation, g.before, g.sizes, g.turned)
 
 
 def _overhang(g: Geometry, sizes: tuple[int, ...]) -> tuple[int, ...]:
@@ -278,7 +277,7 @@ def _winograd(
         whole = Call(correlate, {**arrays, "u": u, "scratch": scratch}, ("z", "scratch"))
         return [first, whole]
     tiles, product = TransformTiles(correlate), MultiplyPoints(correlate)
-    sizes = (points.size for points in tiles.points(target))
+    sizes = (points.size for points in tiles.places(target))
     v, m = (Temporary(name, size, dtype) for name, size in zip("vm", sizes, strict=True))
     made = {name: value for name, value in arrays.items() if name != "x"}
     return [

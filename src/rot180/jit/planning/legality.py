@@ -23,7 +23,7 @@ from rot180.jit.emission.target import Target
 from rot180.jit.families.direct import Direct
 from rot180.jit.families.direct_weight import DirectWeight
 from rot180.jit.families.turned_weight import TurnedWeight
-from rot180.jit.families.winograd import Correlate, TransformWeights
+from rot180.jit.families.winograd import Correlate
 from rot180.jit.families.winograd_stages import (
     InverseTiles,
     MultiplyPoints,
@@ -31,7 +31,8 @@ from rot180.jit.families.winograd_stages import (
     TransformTiles,
     TurnTiles,
 )
-from rot180.jit.families.winograd_weight import Clear, InverseWeights, WeightGrad
+from rot180.jit.families.winograd_transforms import InverseWeights, TransformWeights
+from rot180.jit.families.winograd_weight import Clear, WeightGrad
 from rot180.jit.planning.arena import ALIGNMENT
 from rot180.jit.planning.plan import Plan, Row
 
@@ -176,13 +177,13 @@ def _(kernel: WeightGrad, target: Target) -> dict[str, int]:
 
 @reach.register
 def _(kernel: TransformTiles | MultiplyPoints | InverseTiles, target: Target) -> dict[str, int]:
-    v, m = kernel.points(target)
+    v, m = kernel.places(target)
     return {**reach(kernel.whole, target), "v": v.size, "m": m.size}
 
 
 @reach.register
 def _(kernel: TurnTiles | SumPoints, target: Target) -> dict[str, int]:
-    v, y = kernel.turned(target)
+    v, y = kernel.places(target)
     found = {**reach(kernel.whole, target), "v": v.size, "y": y.size}
     return {**found, "scratch": kernel.scratch(target)} if isinstance(kernel, TurnTiles) else found
 

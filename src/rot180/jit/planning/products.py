@@ -8,8 +8,9 @@ from rot180.core.kinds import Form, Map
 from rot180.core.program import Instruction
 from rot180.jit.emission.layout import Columns
 from rot180.jit.families.bias import BiasGrad
-from rot180.jit.families.direct import Direct, Phase, Taps
+from rot180.jit.families.direct import Direct
 from rot180.jit.families.matvec import MatVec, MatVecInputGrad, MatVecWeightGrad
+from rot180.jit.families.phases import Phase, Taps
 from rot180.jit.planning.convolution import Geometry, geometry, halo, lower_conv
 from rot180.jit.planning.fuse import Claims, bias_of, is_channel_sum, single_reader
 from rot180.jit.planning.task import Argument, Call, Places, Task

@@ -23,7 +23,8 @@ from rot180.jit.families.turned_weight import TurnedWeight
 from rot180.jit.families.winograd_stages import SumPoints, TurnTiles
 from rot180.jit.families.winograd_tiles import squares
 from rot180.jit.families.winograd_tiles_weight import WeightGradSquares
-from rot180.jit.families.winograd_weight import Clear, InverseWeights, WeightGrad
+from rot180.jit.families.winograd_transforms import InverseWeights
+from rot180.jit.families.winograd_weight import Clear, WeightGrad
 from rot180.jit.planning.convolution import Geometry, by_tiles
 from rot180.jit.planning.task import Call, Places, Temporary
 
@@ -244,7 +245,7 @@ def _winograd(
         calls.append(Call(sweep, arrays, (*made, "scratch")))
     else:
         tiles, product = TurnTiles(sweep), SumPoints(sweep)
-        sizes = (turned.size for turned in tiles.turned(target))
+        sizes = (turned.size for turned in tiles.places(target))
         v, y = (Temporary(name, size, dtype) for name, size in zip("vy", sizes, strict=True))
         scratch = Temporary("scratch", tiles.scratch(target), dtype, each=True)
         arrays = {**given, "v": v, "y": y, "scratch": scratch}
