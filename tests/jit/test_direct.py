@@ -147,3 +147,17 @@ def test_real_layers(conv: Conv, output: str) -> None:
 def test_other_processors_are_compiled_for(conv: Conv, output: str) -> None:
     for block in (1, TARGETS["neon"].lanes(np.dtype("float32"))):
         assert code_of(kernel_of(conv, output, block, "float32"), TARGETS["neon"])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_block_that_no_cache_holds_is_written_past_the_caches(dtype: str) -> None:
+    if "avx512" not in RUNNABLE:
+        pytest.skip("a vector is not a cache line here")
+    target = TARGETS["avx512"]
+    conv = Conv(3, 2, 40, (84, 84), 1)
+    kernel = kernel_of(conv, "z", target.lanes(np.dtype(dtype)), dtype, relu=True)
+    assert "!nontemporal" in str(kernel.emit("kernel", target))
+    made = run(kernel, buffers_of(conv, "z", kernel), target, 2, threads=True)["z"]
+    assert error(made, np.maximum(conv.expected("z"), 0)) < 2e-6
+    small = kernel_of(CASES[0], "z", target.lanes(np.dtype(dtype)), dtype)
+    assert "!nontemporal" not in str(small.emit("kernel", target))

@@ -190,6 +190,15 @@ class Emitter(Lanes):
             self.builder.store(part, place, align=self.dtype.itemsize)
             start += count
 
+    def stream(self, value: Any, array: str | Any, offset: Index = 0) -> None:
+        """Write a vector past the caches, to a place at a multiple of its size: it is read late.
+
+        Only whole cache lines gain by it. The threads' next meeting makes it visible to the others.
+        """
+        size = getattr(value.type, "count", 1) * self.dtype.itemsize
+        made = self.builder.store(value, self.pointer(array, offset), align=size)
+        made.set_metadata("nontemporal", self.module.add_metadata([I32(1)]))
+
     def prefetch(self, array: str | Any, offset: Index = 0) -> None:
         """Ask for a cache line that is read soon; it may lie outside of the array."""
         full = "llvm.prefetch.p0"

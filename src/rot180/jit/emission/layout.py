@@ -14,7 +14,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-__all__ = ["Cells", "Columns", "Layout", "Planes", "plain"]
+import numpy as np
+
+from rot180.jit.emission.target import Target
+
+__all__ = ["Cells", "Columns", "Layout", "Planes", "is_far", "plain"]
 
 
 @dataclass(frozen=True)
@@ -164,3 +168,9 @@ class Columns:
 
 Cells = Planes | Columns
 """What a convolution goes over: cells of images, or columns of features."""
+
+
+def is_far(cells: Cells, target: Target, dtype: str) -> bool:
+    """Whether no cache holds a block of images, each cell of which is a cache line."""
+    size = np.dtype(dtype).itemsize
+    return cells.block * size == 64 and cells.stack * size > 16 * target.level2

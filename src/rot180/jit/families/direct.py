@@ -27,7 +27,7 @@ import numpy as np
 from rot180.jit.emission.blocking import Row, cut, register_block, vectors
 from rot180.jit.emission.emit import Emitter
 from rot180.jit.emission.kernel import ByBlocks
-from rot180.jit.emission.layout import Cells
+from rot180.jit.emission.layout import Cells, is_far
 from rot180.jit.emission.target import Target
 from rot180.jit.families.phases import Phase
 
@@ -270,7 +270,7 @@ class Direct(ByBlocks):
             at = k.at(corners[array], a * planes.plane + line * below, (start, forward))
             return at, forward if planes.block == 1 else 1
 
-        lanes = row.lanes
+        lanes, far = row.lanes, is_far(self.z, k.target, self.dtype)
         for a, made in enumerate(sums):
             for spot, variable in zip(spots, made, strict=True):
                 value = variable.get()
@@ -285,7 +285,10 @@ class Direct(ByBlocks):
                 if self.mask is not None:
                     mask = k.gather("mask", *where("mask", self.mask, a, spot), lanes, row.live)
                     value = k.masked(value, mask)
-                k.scatter(value, "z", *where("z", self.z, a, spot), row.live)
+                if far:
+                    k.stream(value, "z", where("z", self.z, a, spot)[0])
+                else:
+                    k.scatter(value, "z", *where("z", self.z, a, spot), row.live)
 
 
 def _spans(k: Emitter, row: Row, wide: int) -> Iterator[list[Any]]:
