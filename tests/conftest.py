@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -31,3 +33,11 @@ def material() -> Path:
 def rng() -> np.random.Generator:
     """A fresh generator with a fixed seed."""
     return np.random.default_rng(0)
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Python's own way with Ctrl-C, also where the shell that started the tests ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

@@ -234,6 +234,7 @@ def test_a_child_after_a_fork_has_a_crew_of_its_own() -> None:
     assert child.exitcode == 0
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_waits_for_the_others_and_the_crew_works_on() -> None:
     done: list[int] = []
     calls: list[int] = []
@@ -256,6 +257,7 @@ def test_ctrl_c_waits_for_the_others_and_the_crew_works_on() -> None:
     assert sorted(seen) == [0, 1, 2]
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_while_waiting() -> None:
     done: list[int] = []
 

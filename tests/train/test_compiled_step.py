@@ -213,6 +213,7 @@ def test_after_a_fork():
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has other signals")
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_during_steps():
     rt.set_num_threads(2)
     model = make("lenet5")
