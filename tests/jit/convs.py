@@ -12,17 +12,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from harness import Buffer, blank, pack
+from harness import Buffer, blank, given, pack
 
 import rot180  # noqa: F401  (fills in the readers of the kinds)
 from rot180.core import Form
 from rot180.core.kinds import run as eager
 from rot180.jit.emission.layout import Planes
+from rot180.jit.emission.target import Target
 from rot180.jit.planning.convolution import Geometry, geometry, halo
 from rot180.ops.conv import _form
 from rot180.window import Window
 
-__all__ = ["Conv", "error", "images"]
+__all__ = ["Conv", "Tails", "error", "images", "weight_buffers"]
 
 Array = np.ndarray[Any, Any]
 Sizes = int | tuple[int, ...]
@@ -114,3 +115,54 @@ def error(made: Array, expected: Array) -> float:
     worst = float(np.abs(made - expected).max())
     assert np.isfinite(worst), "a cell was not written, or read what it must not"
     return worst / max(1e-30, float(np.abs(expected).max()))
+
+
+class Tails:
+    """Random bias, addend and ReLU result for the cells of z, and what they make of a convolution.
+
+    Args:
+        whole: where z lies.
+        rng: a generator.
+        other: where addend and ReLU result lie.
+    """
+
+    def __init__(self, whole: Planes, rng: np.random.Generator, other: Planes) -> None:
+        shape = (whole.images, whole.channels, *whole.sizes)
+        self.other = other
+        self.bias, self.plus, self.mask = (
+            rng.standard_normal(s).astype(np.float32) for s in (shape[1:2], shape, shape)
+        )
+        self.mask[self.mask < 0.2] = 0
+
+    def fields(self, chosen: tuple[str, ...]) -> dict[str, Any]:
+        """What the kernel is told."""
+        found: dict[str, Any] = {name: True for name in chosen if name in ("bias", "relu")}
+        return found | {name: self.other for name in chosen if name in ("plus", "mask")}
+
+    def buffers(self, chosen: tuple[str, ...]) -> dict[str, Buffer]:
+        """What the kernel reads."""
+        found = {"bias": given(self.bias)} if "bias" in chosen else {}
+        for name in ("plus", "mask"):
+            if name in chosen:
+                found[name] = images(getattr(self, name), self.other, np.nan, "float32")
+        return found
+
+    def expected(self, z: Array, chosen: tuple[str, ...]) -> Array:
+        """By definition."""
+        if "bias" in chosen:
+            z = z + self.bias.reshape(-1, *(1,) * (z.ndim - 2))
+        if "plus" in chosen:
+            z = z + self.plus
+        if "relu" in chosen:
+            z = np.maximum(z, 0)
+        return np.where(self.mask > 0, z, 0) if "mask" in chosen else z
+
+
+def weight_buffers(conv: Conv, kernel: Any, target: Target) -> dict[str, Buffer]:
+    """Of a weight gradient. In dead lanes the gradient is 0, and the values are finite."""
+    return {
+        "x": images(conv.arrays["x"], kernel.x, 7, kernel.dtype),
+        "g": images(conv.arrays["z"], kernel.g, 0, kernel.dtype),
+        "dw": blank(conv.arrays["w"].shape, kernel.dtype),
+        "sums": blank((kernel.sums(target),), kernel.dtype),
+    }

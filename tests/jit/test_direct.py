@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from convs import Conv, error, images
+from convs import Conv, Tails, error, images
 from harness import RUNNABLE, Buffer, blank, code_of, given, run
 
 from rot180.jit.emission.layout import Planes
@@ -96,32 +96,15 @@ def test_tails(conv: Conv, target: str, one: bool, output: str, rng: np.random.G
     other = Planes(
         whole.images, whole.channels, whole.sizes, block, (1,) * axes, (0,) * (axes - 1) + (2,)
     )
-    shape = (whole.images, whole.channels, *whole.sizes)
-    bias, plus, mask = (
-        rng.standard_normal(s).astype(np.float32) for s in (shape[1:2], shape, shape)
-    )
-    mask[mask < 0.2] = 0
-    mask[rng.random(shape) < 0.05] = np.nan
-    along = bias.reshape(-1, *(1,) * axes)
+    tails = Tails(whole, rng, other)
+    tails.mask[rng.random(tails.mask.shape) < 0.05] = np.nan
     for chosen in [
         ("bias",), ("relu",), ("bias", "relu"), ("mask",), ("plus", "relu"),
         ("bias", "plus", "mask"),
     ]:  # fmt: skip
-        tail: dict[str, Any] = {name: True for name in chosen if name in ("bias", "relu")}
-        tail |= {name: other for name in chosen if name in ("plus", "mask")}
-        kernel = kernel_of(conv, output, block, "float32", **tail)
-        buffers = buffers_of(conv, output, kernel)
-        expected = conv.expected(output)
-        if "bias" in chosen:
-            buffers["bias"], expected = given(bias), expected + along
-        if "plus" in chosen:
-            buffers["plus"] = images(plus, other, np.nan, "float32")
-            expected = expected + plus
-        if "relu" in chosen:
-            expected = np.maximum(expected, 0)
-        if "mask" in chosen:
-            buffers["mask"] = images(mask, other, np.nan, "float32")
-            expected = np.where(mask > 0, expected, 0)
+        kernel = kernel_of(conv, output, block, "float32", **tails.fields(chosen))
+        buffers = buffers_of(conv, output, kernel) | tails.buffers(chosen)
+        expected = tails.expected(conv.expected(output), chosen)
         made = run(kernel, buffers, target, 2)["z"]
         assert error(made, expected) < 2e-6, chosen
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from convs import Conv, error, images
-from harness import RUNNABLE, Buffer, blank, code_of, run
+from convs import Conv, error, weight_buffers
+from harness import RUNNABLE, code_of, run
 from test_direct import CASES, REAL
 
-from rot180.jit.emission.target import TARGETS, Target
+from rot180.jit.emission.target import TARGETS
 from rot180.jit.families.direct_weight import DirectWeight
 
 
@@ -22,16 +22,6 @@ def kernel_of(conv: Conv, block: int, dtype: str) -> DirectWeight:
     )  # fmt: skip
 
 
-def buffers_of(conv: Conv, kernel: DirectWeight, target: Target) -> dict[str, Buffer]:
-    """In dead lanes the gradient is 0, and the values are finite."""
-    return {
-        "x": images(conv.arrays["x"], kernel.x, 7, kernel.dtype),
-        "g": images(conv.arrays["z"], kernel.g, 0, kernel.dtype),
-        "dw": blank(conv.arrays["w"].shape, kernel.dtype),
-        "sums": blank((kernel.sums(target),), kernel.dtype),
-    }
-
-
 @pytest.mark.parametrize("target", RUNNABLE)
 @pytest.mark.parametrize("conv", CASES, ids=str)
 @pytest.mark.parametrize(
@@ -41,7 +31,7 @@ def test_by_definition(one: bool, dtype: str, conv: Conv, target: str) -> None:
     block = 1 if one else TARGETS[target].lanes(np.dtype(dtype))
     kernel = kernel_of(conv, block, dtype)
     for parts in (1, 3):
-        made = run(kernel, buffers_of(conv, kernel, TARGETS[target]), target, parts)["dw"]
+        made = run(kernel, weight_buffers(conv, kernel, TARGETS[target]), target, parts)["dw"]
         assert error(made, conv.expected("w")) < (2e-6 if dtype == "float32" else 1e-13)
 
 
@@ -53,7 +43,7 @@ def test_sums_wait_in_memory_between_chunks(one: bool, conv: Conv, name: str) ->
     kernel = kernel_of(conv, 1 if one else target.lanes(np.dtype("float32")), "float32")
     assert kernel.chunks(target) > 1 or len(conv.sizes) == 1
     for parts in (1, 2):
-        made = run(kernel, buffers_of(conv, kernel, target), target, parts)["dw"]
+        made = run(kernel, weight_buffers(conv, kernel, target), target, parts)["dw"]
         assert error(made, conv.expected("w")) < 2e-6
 
 
@@ -67,7 +57,7 @@ def test_depthwise_taps_are_one_block(mode: str, one: bool) -> None:
     assert kernel.tasks(target) == (5, 1, 1, 1)
     assert kernel.chunks(target) > 1
     for parts in (1, 2, 7):
-        made = run(kernel, buffers_of(conv, kernel, target), target, parts)["dw"]
+        made = run(kernel, weight_buffers(conv, kernel, target), target, parts)["dw"]
         assert error(made, conv.expected("w")) < 2e-6
 
 
@@ -75,7 +65,7 @@ def test_depthwise_taps_are_one_block(mode: str, one: bool) -> None:
 def test_real_layers(conv: Conv) -> None:
     target = TARGETS[RUNNABLE[0]]
     kernel = kernel_of(conv, target.lanes(np.dtype("float32")), "float32")
-    made = run(kernel, buffers_of(conv, kernel, target), target, 2, threads=True)["dw"]
+    made = run(kernel, weight_buffers(conv, kernel, target), target, 2, threads=True)["dw"]
     assert error(made, conv.expected("w")) < 2e-6
 
 
@@ -85,7 +75,7 @@ def test_long_sums() -> None:
     conv = Conv(512, 8, 8, (32, 32), 3, padding=1, positive=True)
     target = TARGETS[RUNNABLE[0]]
     kernel = kernel_of(conv, target.lanes(np.dtype("float32")), "float32")
-    made = run(kernel, buffers_of(conv, kernel, target), target, 2, threads=True)["dw"]
+    made = run(kernel, weight_buffers(conv, kernel, target), target, 2, threads=True)["dw"]
     assert error(made, conv.expected("w")) < 2e-6
 
 

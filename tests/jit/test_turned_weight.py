@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from convs import Conv, error, images
-from harness import RUNNABLE, Buffer, blank, code_of, run
+from convs import Conv, error, weight_buffers
+from harness import RUNNABLE, code_of, run
 from test_direct import CASES, REAL
 
-from rot180.jit.emission.target import TARGETS, Target
+from rot180.jit.emission.target import TARGETS
 from rot180.jit.families.turned_weight import TurnedWeight
 
 MORE = [
@@ -29,16 +29,6 @@ def kernel_of(conv: Conv, block: int, dtype: str, parts: int = 1) -> TurnedWeigh
     )  # fmt: skip
 
 
-def buffers_of(conv: Conv, kernel: TurnedWeight, target: Target) -> dict[str, Buffer]:
-    """In dead lanes the gradient is 0, and the values are finite."""
-    return {
-        "x": images(conv.arrays["x"], kernel.x, 7, kernel.dtype),
-        "g": images(conv.arrays["z"], kernel.g, 0, kernel.dtype),
-        "dw": blank(conv.arrays["w"].shape, kernel.dtype),
-        "sums": blank((kernel.sums(target),), kernel.dtype),
-    }
-
-
 @pytest.mark.parametrize("target", RUNNABLE)
 @pytest.mark.parametrize("conv", [*CASES, *MORE], ids=str)
 @pytest.mark.parametrize(
@@ -48,7 +38,7 @@ def test_by_definition(one: bool, dtype: str, conv: Conv, target: str) -> None:
     block = 1 if one else TARGETS[target].lanes(np.dtype(dtype))
     kernel = kernel_of(conv, block, dtype)
     for parts in (1, 3):
-        made = run(kernel, buffers_of(conv, kernel, TARGETS[target]), target, parts)["dw"]
+        made = run(kernel, weight_buffers(conv, kernel, TARGETS[target]), target, parts)["dw"]
         assert error(made, conv.expected("w")) < (2e-6 if dtype == "float32" else 1e-13)
 
 
@@ -60,7 +50,7 @@ def test_sums_wait_in_memory_between_chunks(one: bool, conv: Conv, name: str) ->
     kernel = kernel_of(conv, 1 if one else target.lanes(np.dtype("float32")), "float32", 2)
     assert kernel.rounds(target) > 1 or len(conv.sizes) == 1
     for parts in (1, 2, 5):
-        made = run(kernel, buffers_of(conv, kernel, target), target, parts)["dw"]
+        made = run(kernel, weight_buffers(conv, kernel, target), target, parts)["dw"]
         assert error(made, conv.expected("w")) < 2e-6
 
 
@@ -70,7 +60,7 @@ def test_a_long_row_is_several_lines(one: bool) -> None:
     target = TARGETS[RUNNABLE[0]]
     kernel = kernel_of(conv, 1 if one else target.lanes(np.dtype("float32")), "float32")
     assert kernel.chunks(target).piece < 2003
-    made = run(kernel, buffers_of(conv, kernel, target), target, 2)["dw"]
+    made = run(kernel, weight_buffers(conv, kernel, target), target, 2)["dw"]
     assert error(made, conv.expected("w")) < 2e-6
 
 
@@ -78,7 +68,7 @@ def test_a_long_row_is_several_lines(one: bool) -> None:
 def test_real_layers(conv: Conv) -> None:
     target = TARGETS[RUNNABLE[0]]
     kernel = kernel_of(conv, target.lanes(np.dtype("float32")), "float32", 2)
-    made = run(kernel, buffers_of(conv, kernel, target), target, 2, threads=True)["dw"]
+    made = run(kernel, weight_buffers(conv, kernel, target), target, 2, threads=True)["dw"]
     assert error(made, conv.expected("w")) < 2e-6
 
 
@@ -88,7 +78,7 @@ def test_long_sums() -> None:
     conv = Conv(512, 8, 16, (32, 32), 3, padding=1, positive=True)
     target = TARGETS[RUNNABLE[0]]
     kernel = kernel_of(conv, target.lanes(np.dtype("float32")), "float32", 2)
-    made = run(kernel, buffers_of(conv, kernel, target), target, 2, threads=True)["dw"]
+    made = run(kernel, weight_buffers(conv, kernel, target), target, 2, threads=True)["dw"]
     assert error(made, conv.expected("w")) < 2e-6
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from convs import Conv, error, images
-from harness import RUNNABLE, code_of, given, run
+from convs import Conv, Tails, error
+from harness import RUNNABLE, code_of, run
 from test_winograd import BOUNDS, EXACT, buffers_of, kernel_of, lanes
 
 from rot180.jit.emission.layout import Planes
@@ -58,26 +58,11 @@ def test_by_definition(tile: int, conv: Conv, output: str, target: str, dtype: s
 def test_tails(tile: int, conv: Conv, target: str, output: str, rng: np.random.Generator) -> None:
     whole = squares_of(conv, tile, output, target).z
     other = Planes(whole.images, whole.channels, whole.sizes, 1, (1, 0), (0, 2))
-    shape = (whole.images, whole.channels, *whole.sizes)
-    bias, plus, mask = (
-        rng.standard_normal(s).astype(np.float32) for s in (shape[1:2], shape, shape)
-    )
-    mask[mask < 0.2] = 0
+    tails = Tails(whole, rng, other)
     for chosen in [("bias", "relu"), ("mask",), ("plus", "relu"), ("bias", "plus", "mask")]:
-        tail: dict[str, Any] = {name: True for name in chosen if name in ("bias", "relu")}
-        tail |= {name: other for name in chosen if name in ("plus", "mask")}
-        kernel = squares_of(conv, tile, output, target, **tail)
-        buffers, expected = buffers_of(conv, kernel, output, target), conv.expected(output)
-        if "bias" in chosen:
-            buffers["bias"], expected = given(bias), expected + bias[:, None, None]
-        if "plus" in chosen:
-            buffers["plus"] = images(plus, other, np.nan, "float32")
-            expected = expected + plus
-        if "relu" in chosen:
-            expected = np.maximum(expected, 0)
-        if "mask" in chosen:
-            buffers["mask"] = images(mask, other, np.nan, "float32")
-            expected = np.where(mask > 0, expected, 0)
+        kernel = squares_of(conv, tile, output, target, **tails.fields(chosen))
+        buffers = buffers_of(conv, kernel, output, target) | tails.buffers(chosen)
+        expected = tails.expected(conv.expected(output), chosen)
         made = run(kernel, buffers, target, 2)["z"]
         assert error(made, expected) < BOUNDS[kernel.tiling.cells], chosen
 

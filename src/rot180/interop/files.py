@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rot180.errors import DataError
 
-__all__ = ["read_bytes", "write_atomically"]
+__all__ = ["force", "read_bytes", "write_atomically"]
 
 
 def write_atomically(path: str | os.PathLike[str], content: bytes, *, lasting: bool = True) -> None:
@@ -54,17 +54,19 @@ def write_atomically(path: str | os.PathLike[str], content: bytes, *, lasting: b
             rule="a failed write leaves the old file as it was",
         ) from error
     if lasting:
-        _sync_folder(target.parent)
+        with contextlib.suppress(OSError):  # where the system lets no folder be opened
+            force(target.parent)
 
 
-def _sync_folder(folder: Path) -> None:
-    """Force the new name itself to the disk, where the system lets a folder be opened."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+def force(path: Path) -> None:
+    """Force a file, or the names in a folder, to the disk; Windows forces names by itself."""
+    if path.is_dir() and os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDWR if path.is_file() else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:

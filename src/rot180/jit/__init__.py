@@ -1,9 +1,9 @@
 """The compiled step: a traced program becomes a few native kernels for exactly these shapes.
 
 It promises: the same results as eager within stated tolerances, no allocation in a step, the same
-bits for the same number of threads. `emit` writes loop nests, each kernel family is one file with
-its nest in the docstring, `plan` chooses and places, `step` runs. Operations, modules, optimisers
-and training do not belong here: it knows the kinds and the traced program only.
+bits for the same number of threads. `emission` has the words for loop nests, each of `families` is
+one file with its nest in the docstring, `planning` chooses and places, `runner` runs. Operations,
+modules, optimisers and training do not belong here: it knows the kinds and the traced program only.
 
 Importing this floor costs nothing and needs no llvmlite: what compiles is imported when named.
 """
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rot180.jit.emission.target import Target, host
     from rot180.jit.planning.plan import Plan
     from rot180.jit.planning.planner import make_plan
+    from rot180.jit.planning.sharing import threads_for
     from rot180.jit.runner import Runner, disk_cache
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "host",
     "make_plan",
     "set_num_threads",
+    "threads_for",
 ]
 
 _PLACES = {
@@ -39,6 +41,7 @@ _PLACES = {
     "disk_cache": "runner",
     "host": "emission.target",
     "make_plan": "planning.planner",
+    "threads_for": "planning.sharing",
 }
 
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from rot180.errors import DataError
 from rot180.interop import load_safetensors, read_bytes, save_safetensors, write_atomically
+from rot180.interop.files import force
 
 if TYPE_CHECKING:
     from rot180.train.packing import Arrays
@@ -94,8 +95,8 @@ class CheckpointStore:
             blobs = {file: read_bytes(temporary / file) for file in _FILES}
             write_atomically(temporary / "state.json", _seal(state, blobs), lasting=False)
             for file in (*_FILES, "state.json"):
-                _force(temporary / file)
-            _force(temporary)
+                force(temporary / file)
+            force(temporary)
             temporary.rename(folder)  # on the disk with LAST, which is in the same folder
             write_atomically(self.root / "LAST", f"{name}\n".encode())
         except (OSError, DataError) as error:
@@ -202,17 +203,6 @@ def _read(folder: Path) -> tuple[Arrays, Arrays, dict[str, Any]]:
             raise DataError(f"checkpoint {folder.name}: {file} is damaged (checksum)")
         parts.append(load_safetensors(folder / file)[0])
     return parts[0], parts[1], state
-
-
-def _force(path: Path) -> None:
-    """Force a file, or the names in a folder, to the disk; Windows forces names by itself."""
-    if path.is_dir() and os.name == "nt":
-        return
-    descriptor = os.open(path, os.O_RDWR if path.is_file() else os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _remove(folder: Path) -> None:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rot180.core import Form, Program, Sum, Tensor
+from rot180.core import Program, Tensor
 from rot180.core.lines import users_line
 from rot180.errors import ArgumentError, Rot180Error, TraceError
-from rot180.jit import Runner, get_num_threads, host, make_plan
-from rot180.jit.planning.layouts import block_of
+from rot180.jit import Runner, get_num_threads, host, make_plan, threads_for
 from rot180.train.modes import in_evaluation
 from rot180.train.tracing import trace_forward, trace_loss, trace_step
 
@@ -25,11 +23,6 @@ if TYPE_CHECKING:
     from rot180.optim import Optimizer
 
 __all__ = ["Compiled"]
-
-_SMALL, _SMALL_OF_FEW = 16_000_000, 128_000_000
-"""Products of a step below which waking a second thread costs more than it saves: of whole blocks
-of images, and of a few images, where the threads meet after every layer.
-"""
 
 _GRADIENT = "gradient "
 _HOW = "fit(..., eager=True), on the command line --eager"
@@ -132,7 +125,7 @@ class Compiled:
         if ready is None or ready[0].stale():
             self._first = next(iter(self.model.parameters()), None)
             program = self._trace(what, *specs)
-            parts = 1 if _products(program) < _small(x) else get_num_threads()
+            parts = threads_for(program, host(), get_num_threads())
             plan = make_plan(program, host(), parts, precision=self.precision)
             ready = self._runners[key] = program, Runner(plan)
         return ready
@@ -165,17 +158,3 @@ class Compiled:
 
 def _array(x: Any) -> NDArray[Any]:
     return np.ascontiguousarray(x.data if isinstance(x, Tensor) else x)
-
-
-def _small(x: NDArray[Any]) -> int:
-    alone = block_of(len(x), host().lanes(x.dtype)) == 1 if x.ndim else True
-    return _SMALL_OF_FEW if alone else _SMALL
-
-
-def _products(program: Program) -> int:
-    """Multiplications of all forms of a program."""
-    total = 0
-    for i in program.instructions:
-        forms = i.kind.forms if isinstance(i.kind, Sum) else (i.kind,)
-        total += sum(math.prod(e for _, e in f.loops) for f in forms if isinstance(f, Form))
-    return total

@@ -18,6 +18,7 @@ too few products to pay for its turning (first layers).
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from dataclasses import dataclass
@@ -27,47 +28,22 @@ import numpy as np
 
 from rot180.jit.emission.blocking import Row, vectors
 from rot180.jit.emission.emit import Emitter
-from rot180.jit.emission.layout import Cells
 from rot180.jit.emission.target import Target
+from rot180.jit.families.weight_form import WeightForm, edges, kept_between
 
-__all__ = ["DirectWeight", "edges"]
+__all__ = ["DirectWeight"]
 
 
 @dataclass(frozen=True)
-class DirectWeight:
-    """dw[k, c, r] = Σ_{n, p} g[n, k, p] · x[n, c, S·p + D·r − A].
+class DirectWeight(WeightForm):
+    """dw[k, c, r] = Σ_{n, p} g[n, k, p] · x[n, c, S·p + D·r − A]."""
 
-    Attributes:
-        x, g: where input and upstream gradient lie.
-        groups: number of groups.
-        kernel, stride, dilation, before: the window.
-        turned: read each kernel from its end (mode "convolution").
-    """
-
-    x: Cells
-    g: Cells
-    groups: int
-    kernel: tuple[int, ...]
-    stride: tuple[int, ...]
-    dilation: tuple[int, ...]
-    before: tuple[int, ...]
-    turned: bool = False
     dtype: str = "float32"
 
     @property
     def arrays(self) -> tuple[str, ...]:
         """Names of the arrays, in the order of the kernel's table."""
         return ("x", "g", "dw", "sums")
-
-    @property
-    def channels(self) -> int:
-        """Channels of one group."""
-        return self.x.channels // self.groups
-
-    @property
-    def filters(self) -> int:
-        """Filters of one group."""
-        return self.g.channels // self.groups
 
     def block(self, target: Target) -> tuple[int, int]:
         """(filters, channels) of the register block; at least a row of taps belongs to it."""
@@ -165,18 +141,8 @@ class DirectWeight:
                     cells = list(itertools.product(range(height), range(depth), range(taps)))
                     sums = {cell: k.variable(zero) for cell in cells}
                     self._sweep(k, row, place, block, span, sums, height, depth)
-                    if chunks > 1:
-                        with k.all_of([(number, ">", 0)]):
-                            for i, cell in enumerate(cells):
-                                earlier = k.load("sums", k.at(waiting, i * row.lanes), row.lanes)
-                                sums[cell].set(k.add(earlier, sums[cell].get()))
-                        with k.all_of([(number, "<", chunks - 1)]):
-                            for i, cell in enumerate(cells):
-                                k.store(sums[cell].get(), "sums", k.at(waiting, i * row.lanes))
-                        with k.all_of([(number, "==", chunks - 1)]):
-                            self._finish(k, place, sums)
-                    else:
-                        self._finish(k, place, sums)
+                    finish = functools.partial(self._finish, k, place, sums)
+                    kept_between(k, list(sums.values()), waiting, (number, chunks), finish)
 
     def _sweep(
         self, k: Emitter, row: Row, place: Any, block: Any, span: tuple[Any, Any],
@@ -251,13 +217,3 @@ class DirectWeight:
                     *within,
                 )
                 k.store(k.lane(totals, i), "dw", where)
-
-
-def edges(index: Any, extent: int, step: int) -> list[tuple[int, list[Any]]]:
-    """(size, conditions) of the whole blocks of an axis and of the last one."""
-    whole, rest = divmod(extent, step)
-    if not rest:
-        return [(step, [])]
-    if not whole:
-        return [(rest, [])]
-    return [(step, [(index, "<", whole)]), (rest, [(index, "==", whole)])]

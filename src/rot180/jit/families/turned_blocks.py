@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rot180.jit.emission.layout import Cells
 from rot180.jit.emission.target import Target
+from rot180.jit.families.weight_form import WeightForm
 
 __all__ = ["Blocks", "Chunks", "TurnedBlocks"]
 
@@ -62,42 +62,15 @@ class Chunks:
 
 
 @dataclass(frozen=True)
-class TurnedBlocks:
+class TurnedBlocks(WeightForm):
     """The integers of `TurnedWeight`, and how its work is cut for a target.
 
     Attributes:
-        x, g: where input and upstream gradient lie.
-        groups: number of groups.
-        kernel, stride, dilation, before: the window.
-        turned: read each kernel from its end (mode "convolution").
         parts: how many threads the blocks are made for; any number can share them.
     """
 
-    x: Cells
-    g: Cells
-    groups: int
-    kernel: tuple[int, ...]
-    stride: tuple[int, ...]
-    dilation: tuple[int, ...]
-    before: tuple[int, ...]
-    turned: bool = False
     parts: int = 1
     dtype: str = "float32"
-
-    @property
-    def channels(self) -> int:
-        """Channels of one group."""
-        return self.x.channels // self.groups
-
-    @property
-    def filters(self) -> int:
-        """Filters of one group."""
-        return self.g.channels // self.groups
-
-    @property
-    def taps(self) -> int:
-        """Taps of one channel."""
-        return math.prod(self.kernel)
 
     def blocks(self, target: Target) -> Blocks:
         """The block of sums with the fewest loads for each product that fits into registers."""

@@ -16,6 +16,7 @@ short sums round less than a long one. A task belongs to one part: no two parts 
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Iterator
@@ -27,8 +28,8 @@ import numpy as np
 from rot180.jit.emission.blocking import cut
 from rot180.jit.emission.emit import Emitter, Index
 from rot180.jit.emission.target import Target
-from rot180.jit.families.direct_weight import edges
 from rot180.jit.families.turned_blocks import TurnedBlocks
+from rot180.jit.families.weight_form import edges, kept_between
 
 __all__ = ["TurnedWeight"]
 
@@ -165,20 +166,10 @@ class _Nest:
         cells = list(itertools.product(range(-(-count // lanes)), range(deep), range(wide)))
         sums = {cell: k.variable(zero) for cell in cells}
         self._sweep(place, panel, span, sums, sizes)
-        if self.chunks > 1:
-            size = self.blocks.wide * self.blocks.deep * self.blocks.span * lanes
-            waiting = k.at((task, size))
-            with k.all_of([(number, ">", 0)]):
-                for i, cell in enumerate(cells):
-                    earlier = k.load("sums", k.at(waiting, i * lanes), lanes)
-                    sums[cell].set(k.add(earlier, sums[cell].get()))
-            with k.all_of([(number, "<", self.chunks - 1)]):
-                for i, cell in enumerate(cells):
-                    k.store(sums[cell].get(), "sums", k.at(waiting, i * lanes))
-            with k.all_of([(number, "==", self.chunks - 1)]):
-                self._finish(place, sums, sizes)
-        else:
-            self._finish(place, sums, sizes)
+        size = self.blocks.wide * self.blocks.deep * self.blocks.span * lanes
+        finish = functools.partial(self._finish, place, sums, sizes)
+        held = list(sums.values())
+        kept_between(k, held, k.at((task, size)), (number, self.chunks), finish)
 
     def _reach(self, wide: int) -> list[int]:
         """Elements from the first tap of a task to each of them."""

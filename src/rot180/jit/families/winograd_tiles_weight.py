@@ -37,16 +37,6 @@ class WeightGradSquares(WeightGrad):
         assert found is not None
         return found
 
-    @property
-    def channels(self) -> int:
-        """Channels of x in whole vectors."""
-        return -(-self.x.channels // self.lanes) * self.lanes
-
-    @property
-    def filters(self) -> int:
-        """Channels of g in whole vectors."""
-        return -(-self.g.channels // self.lanes) * self.lanes
-
     def _turn(
         self, k: Emitter, array: str, planes: Planes, corner: int, matrix: toomcook.Matrix,
         place: tuple[Index, Index, Index], into: tuple[Any, Turned], scratch: Any,

@@ -96,14 +96,19 @@ class WeightGrad(ByBlocks):
         return self.tiling.counts(self.g.sizes)
 
     @property
+    def lanes(self) -> int:
+        """Numbers in a vector: images of a block."""
+        return self.x.block
+
+    @property
     def channels(self) -> int:
         """Channels of x in whole vectors."""
-        return -(-self.x.channels // self.x.block) * self.x.block
+        return -(-self.x.channels // self.lanes) * self.lanes
 
     @property
     def filters(self) -> int:
         """Channels of g in whole vectors."""
-        return -(-self.g.channels // self.x.block) * self.x.block
+        return -(-self.g.channels // self.lanes) * self.lanes
 
     def group(self, target: Target) -> int:
         """T."""

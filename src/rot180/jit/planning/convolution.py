@@ -24,7 +24,7 @@ from rot180.jit.families.winograd_tiles import CorrelateSquares, squares
 from rot180.jit.families.winograd_transforms import TransformWeights
 from rot180.jit.planning.task import Call, Halo, Places, Temporary
 
-__all__ = ["Geometry", "by_tiles", "choose", "geometry", "halo", "least", "lower_conv"]
+__all__ = ["Geometry", "by_tiles", "choose", "geometry", "halo", "lower_conv"]
 
 TRANSFORMS = {
     (2, 3): (40.0, 30.0), (4, 3): (190.0, 140.0), (4, 5): (420.0, 240.0), (2, 7): (420.0, 150.0),
@@ -185,7 +185,7 @@ def by_tiles(g: Geometry, planes: Planes, places: Places) -> bool:
     return bool(g.tilings) and planes.block == lanes and places.precision != "direct"
 
 
-def least(costs: dict[Tiling | None, float], tiles: bool) -> tuple[Tiling | None, str]:
+def _least(costs: dict[Tiling | None, float], tiles: bool) -> tuple[Tiling | None, str]:
     """The tiles that cost least, None for direct; and the reason in words."""
     if not tiles:
         return None, f"direct, {costs[None] / 1e3:.0f}k vector operations a block"
@@ -198,9 +198,9 @@ def least(costs: dict[Tiling | None, float], tiles: bool) -> tuple[Tiling | None
 def choose(g: Geometry, output: str, planes: Planes, places: Places) -> tuple[Tiling | None, str]:
     """The tiles of Winograd's families for z or x, None for direct; and the reason in words."""
     if planes.block > 1:
-        return least(_costs(g, output), by_tiles(g, planes, places))
+        return _least(_costs(g, output), by_tiles(g, planes, places))
     costs = _costs_of_one(g, output, places.target.lanes(places.dtypes[-1]))
-    return least(costs, len(costs) > 1 and places.precision != "direct")
+    return _least(costs, len(costs) > 1 and places.precision != "direct")
 
 
 def lower_conv(

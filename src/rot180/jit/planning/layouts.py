@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
+
+import numpy as np
 
 from rot180.core.kinds import Form
 from rot180.core.program import Instruction, Program
 from rot180.jit.emission.layout import Planes
 from rot180.jit.planning.task import Halo, Task
 
-__all__ = ["all_planes", "batched_values"]
+__all__ = ["all_planes", "batched_values", "block_of", "float_of", "images_of"]
+
+
+def images_of(program: Program) -> int:
+    """N: the first size of the first input that has any."""
+    return next(v.shape[0] for v in program.of_role("input") if v.shape)
+
+
+def float_of(program: Program) -> np.dtype[Any]:
+    """The float type that a program computes in."""
+    return next(v.dtype for v in program.values if v.dtype.kind == "f")
 
 
 def block_of(images: int, lanes: int) -> int:

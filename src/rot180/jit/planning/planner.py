@@ -14,7 +14,7 @@ from rot180.jit.emission.target import Target
 from rot180.jit.families.convert import Pack, Unpack
 from rot180.jit.planning.fuse import Claims, ordered, simplified
 from rot180.jit.planning.generic import generic_calls
-from rot180.jit.planning.layouts import all_planes, batched_values
+from rot180.jit.planning.layouts import all_planes, batched_values, float_of, images_of
 from rot180.jit.planning.patterns import PATTERNS, PLAIN
 from rot180.jit.planning.placing import placed
 from rot180.jit.planning.plan import Plan
@@ -43,9 +43,8 @@ def make_plan(
     """
     program = simplified(program)
     if images is None:
-        images = next(v.shape[0] for v in program.of_role("input") if v.shape)
-    floats = [v.dtype for v in program.values if v.dtype.kind == "f"]
-    dtype = floats[0]
+        images = images_of(program)
+    dtype = float_of(program)
     batched = batched_values(program, images)
     tasks = _fused(program, batched)
     planes = all_planes(program, tasks, batched, target.lanes(dtype), images)
