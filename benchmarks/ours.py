@@ -123,7 +123,7 @@ def _without_edges(plan: Plan) -> tuple[Row, ...]:
 def convolution(what: str, batch: int, threads: int, times: int, **shape: int) -> Work:
     """A convolution or one of its gradients, inputs in planes, `times` in a call."""
     traced = program(what, batch, **shape)
-    plan = make_plan(traced, host(), threads)
+    plan = make_plan(traced, host(), threads, whole=True)
     rng = np.random.default_rng(0)
     arrays = {
         v.name: rng.standard_normal(v.shape).astype(np.float32) for v in traced.of_role("input")

@@ -33,12 +33,14 @@ def halo_cells(plan: Plan) -> Array:
             buffer = plan.buffers[name]
             if planes is None or buffer.offset is None:
                 continue
-            inside = np.zeros((planes.blocks, planes.channels, *planes.extents, planes.block), bool)
+            blocks = 1 if buffer.each else planes.blocks
+            inside = np.zeros((blocks, planes.channels, *planes.extents, planes.block), bool)
             axes = zip(planes.before, planes.sizes, strict=True)
             inside[(slice(None), slice(None), *(slice(b, b + s) for b, s in axes))] = True
             size = np.dtype(buffer.dtype).itemsize
             halo = np.repeat(~inside.ravel(), size)
-            found[buffer.offset : buffer.offset + halo.size] |= halo
+            for start, _ in buffer.spans(plan.parts):
+                found[start : start + halo.size] |= halo
     return found
 
 
@@ -60,12 +62,7 @@ def poisoned(runner: Runner) -> Callable[[], None]:
     start = GUARD + -(room.ctypes.data + GUARD) % ALIGNMENT
     arena = room[start : start + plan.size]
     arena[halo_cells(plan)] = 0
-    for row, table in zip(plan.rows, runner._tables, strict=True):
-        for slot, name in enumerate(row.arrays):
-            offset = plan.buffers[name].offset
-            if offset is not None:
-                table[slot] = arena.ctypes.data + offset
-    runner._arena = arena
+    runner._lay_out(arena)
 
     def check() -> None:
         assert (room[:start] == 255).all(), "written in front of the arena"

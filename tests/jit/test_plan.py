@@ -52,18 +52,20 @@ def touched(row: Any) -> tuple[set[Any], set[Any]]:
     return set(row.arrays), written
 
 
-def bytes_of(plan: Plan, name: Any) -> tuple[Any, int, int]:
+def bytes_of(plan: Plan, name: Any) -> list[tuple[Any, int, int]]:
     buffer = plan.buffers[name]
     if buffer.offset is None:
-        return name, 0, 1
-    return None, buffer.offset, buffer.offset + buffer.bytes
+        return [(name, 0, 1)]
+    return [(None, start, end) for start, end in buffer.spans(plan.parts)]
 
 
 def overlap(plan: Plan, some: set[Any], others: set[Any]) -> bool:
     return any(
         a[0] == b[0] and a[1] < b[2] and b[1] < a[2]
-        for a in (bytes_of(plan, n) for n in some)
-        for b in (bytes_of(plan, n) for n in others)
+        for one in some
+        for other in others
+        for a in bytes_of(plan, one)
+        for b in bytes_of(plan, other)
     )
 
 
@@ -78,24 +80,40 @@ def test_spans_count_the_rows_of_their_segment(network: str, images: int, parts:
 
 @everywhere
 def test_what_lives_at_the_same_time_shares_no_byte(network: str, images: int, parts: int) -> None:
+    """Calls of a segment run at the same time, but what a thread has of its own is used in turn."""
     plan = plan_of(network, images, parts)
     life: dict[Any, tuple[int, int]] = {}
+    turn: dict[Any, tuple[int, int]] = {}
     for at, group in enumerate(groups(plan)):
-        for row in group:
+        for place, row in enumerate(group):
             for name in row.arrays:
                 life[name] = (life.get(name, (at, at))[0], at)
+                turn[name] = (turn.get(name, (place, place))[0], place)
     inside = [n for n in life if plan.buffers[n].offset is not None]
     for i, one in enumerate(inside):
         a = plan.buffers[one]
         assert a.offset is not None
         assert a.offset % ALIGNMENT == 0
-        assert a.offset + a.bytes + ALIGNMENT <= plan.size
+        assert a.spans(parts)[-1][1] + ALIGNMENT <= plan.size
+        if a.each:
+            assert life[one][0] == life[one][1], "one segment only"
         for other in inside[:i]:
             b = plan.buffers[other]
-            assert b.offset is not None
-            if life[one][0] <= life[other][1] and life[other][0] <= life[one][1]:
+            times = turn if a.each and b.each and life[one] == life[other] else life
+            if times[one][0] <= times[other][1] and times[other][0] <= times[one][1]:
                 # a vector may be read over the end of a buffer, but never written
-                assert a.offset + a.bytes <= b.offset or b.offset + b.bytes <= a.offset
+                assert not overlap(plan, {one}, {other})
+
+
+@everywhere
+def test_threads_share_nothing_of_their_own(network: str, images: int, parts: int) -> None:
+    plan = plan_of(network, images, parts)
+    for group in groups(plan):
+        names = {n for row in group for n in row.arrays if plan.buffers[n].each}
+        spans = [plan.buffers[name].spans(parts) for name in names]
+        begins = [min(s[part][0] for s in spans) for part in range(parts if spans else 0)]
+        ends = [max(s[part][1] for s in spans) for part in range(parts if spans else 0)]
+        assert all(end <= begin for end, begin in zip(ends, begins[1:], strict=False))
 
 
 @everywhere

@@ -11,6 +11,7 @@ from test_plan import CASES, everywhere, plan_of
 
 from rot180.errors import TraceError
 from rot180.jit import Plan, Runner
+from rot180.jit.planning.arena import ALIGNMENT
 from rot180.jit.planning.legality import check_plan, reach
 
 
@@ -33,6 +34,8 @@ def _smaller(plan: Plan, rng: np.random.Generator) -> Plan:
     name = row.arrays[slot]
     array = row.call.kernel.arrays[slot]
     size = reach(row.call.kernel, plan.target)[array] * (plan.parts if array == "scratch" else 1)
+    if plan.buffers[name].each:
+        size //= row.parts
     return replace(plan, buffers=plan.buffers | {name: replace(plan.buffers[name], size=size - 1)})
 
 
@@ -61,7 +64,19 @@ def _changed_row(plan: Plan, rng: np.random.Generator, **change: Any) -> Plan:
     return replace(plan, rows=tuple(rows))
 
 
+def _out_of_its_room(plan: Plan, rng: np.random.Generator) -> Plan:
+    """What a thread has of its own reaches into the next thread's, or begins off a cache line."""
+    own = [n for n, b in plan.buffers.items() if b.each]
+    if not own:
+        return _smaller(plan, rng)
+    name = own[rng.integers(len(own))]
+    buffer = plan.buffers[name]
+    each = (buffer.each + 4, buffer.bytes // ALIGNMENT * ALIGNMENT)[rng.integers(2)]
+    return replace(plan, buffers=plan.buffers | {name: replace(buffer, each=each)})
+
+
 TAMPERED = {
+    "out of its room": _out_of_its_room,
     "smaller": _smaller,
     "elsewhere": _elsewhere,
     "small arena": lambda plan, rng: replace(plan, size=plan.size - 64),

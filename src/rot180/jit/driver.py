@@ -2,15 +2,16 @@
 
 A step is a table of calls, executed in order by every thread:
 
-    for each row:           {function, arrays, parts, barrier, span, gate, mask, begun, ended}
+    for each row:      {function, arrays, step, parts, barrier, span, gate, mask, begun, ended}
         if barrier: wait until every thread has come here
         if gate: leave, unless the number there is finite
         if span == 1: if worker < parts: function(arrays, worker, parts, worker)
         else: for part in this worker's share of parts:
-                  for each of the next `span` rows: function(arrays, part, parts, worker)
+                  for each of the next `span` rows: function(arrays + part · step, part, ...)
 
 The second form is a segment: `parts` blocks of images go through `span` kernels one block after the
-other, while what the one wrote is still in the cache of the thread that reads it in the next.
+other, while what the one wrote is still in the cache of the thread that reads it in the next. Each
+part has pointers of its own (`step` bytes apart), since some memory belongs to a thread.
 
 How threads wait for one another is in `waiting`. Worker 0 notes the processor's clock around every
 row, so a step can be asked where its time went.
@@ -33,8 +34,9 @@ __all__ = ["CALL", "NAME", "driver_module"]
 NAME = "rot180_drive"
 CALL = np.dtype(
     [
-        ("function", "<u8"), ("arrays", "<u8"), ("parts", "<i8"), ("barrier", "<i8"),
-        ("span", "<i8"), ("gate", "<u8"), ("mask", "<u8"), ("begun", "<u8"), ("ended", "<u8"),
+        ("function", "<u8"), ("arrays", "<u8"), ("step", "<i8"), ("parts", "<i8"),
+        ("barrier", "<i8"), ("span", "<i8"), ("gate", "<u8"), ("mask", "<u8"), ("begun", "<u8"),
+        ("ended", "<u8"),
     ]
 )  # fmt: skip
 """One row of the table of calls. `gate` is the address of the word that holds a number's exponent
@@ -106,7 +108,9 @@ def _field(b: ir.IRBuilder, row: Any, field: str, typ: Any = I64) -> Any:
 
 def _call(b: ir.IRBuilder, row: Any, part: Any, parts: Any, worker: Any) -> None:
     code = _field(b, row, "function", KERNEL.as_pointer())
-    b.call(code, [_field(b, row, "arrays", POINTER), part, parts, worker])
+    start = b.mul(part, _field(b, row, "step"))
+    arrays = b.gep(_field(b, row, "arrays", POINTER), [start], source_etype=ir.IntType(8))
+    b.call(code, [arrays, part, parts, worker])
 
 
 @contextlib.contextmanager

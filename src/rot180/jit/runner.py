@@ -97,24 +97,22 @@ class Runner:
         check_plan(plan)
         self.plan = plan
         self._library = library(plan.target)
-        self._arena = aligned(plan.size)
         self._slots: dict[Name, list[tuple[int, int]]] = {}
         self._held: dict[Name, Array] = {}
         self._tables: list[Array] = []
         calls = np.zeros(len(plan.rows), driver.CALL)
         for at, row in enumerate(plan.rows):
-            table = np.zeros(len(row.arrays), np.uint64)
-            for slot, name in enumerate(row.arrays):
-                offset = plan.buffers[name].offset
-                if offset is None:
-                    self._slots.setdefault(name, []).append((at, slot))
-                else:
-                    table[slot] = self._arena.ctypes.data + offset
+            own = any(plan.buffers[name].each for name in row.arrays)
+            table = np.zeros((row.parts if own else 1, len(row.arrays)), np.int64)
             self._tables.append(table)
-            address = self._library.kernel(row.call.kernel)
+            for slot, name in enumerate(row.arrays):
+                if plan.buffers[name].offset is None:
+                    self._slots.setdefault(name, []).append((at, slot))
             call = calls[at]
-            call["function"], call["arrays"] = address, table.ctypes.data
+            call["function"] = self._library.kernel(row.call.kernel)
+            call["arrays"], call["step"] = table.ctypes.data, table.strides[0] if own else 0
             call["parts"], call["barrier"], call["span"] = row.parts, row.barrier, row.span
+        self._lay_out(aligned(plan.size))
         self._calls = calls
         self._driver = self._library.driver()
         self._linger = self._library.linger()
@@ -147,6 +145,17 @@ class Runner:
             word = word_of_exponent(loss.ctypes.data, loss.itemsize)
             calls[gate]["gate"], calls[gate]["mask"] = word
 
+    def _lay_out(self, memory: Array) -> None:
+        """Let all tables point into an arena."""
+        plan, self._arena = self.plan, memory
+        for row, table in zip(plan.rows, self._tables, strict=True):
+            for slot, name in enumerate(row.arrays):
+                buffer = plan.buffers[name]
+                if buffer.offset is not None:
+                    for part in range(len(table)):
+                        place = buffer.address(part, plan.parts, row.parts)
+                        table[part, slot] = memory.ctypes.data + place
+
     def _point(self, name: Name, array: Array) -> None:
         """Let a name outside of the arena stand for an array; nothing to do if it does already."""
         if self._held.get(name) is array:
@@ -154,7 +163,7 @@ class Runner:
         self._held[name] = array
         address = array.ctypes.data
         for row, slot in self._slots.get(name, ()):
-            self._tables[row][slot] = address
+            self._tables[row][:, slot] = address
 
     def profile(self) -> list[tuple[str, str, float]]:
         """Where the latest step's time went: (task, kernel, share) for every call or segment.

@@ -65,6 +65,17 @@ class Pointwise:
         """Inputs, then the outputs that are not written over one."""
         return tuple(dict.fromkeys(a.name for a in (*self.writes, *self.reads)))
 
+    @property
+    def by_blocks(self) -> int:
+        """Blocks of images that the work units are ordered by, 0 where they are not."""
+        image, block = self.writes[0].image, self.writes[0].block
+        if block == 1:
+            return 0
+        for a in (*self.reads, *self.writes):
+            if (a.image, a.block) != (image, block) and (a.block > 1 or a.strides[image]):
+                return 0
+        return -(-self.extents[image] // block)
+
     def emit(self, name: str, target: Target) -> Any:
         """The first loop nest of the module."""
         k = Emitter(name, self.arrays, target, np.dtype(self.dtype))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from rot180.core.expression import Expression, substitute, variable
 from rot180.core.kinds import Form, Map, Select, Windows
 from rot180.core.program import Instruction, Program
 from rot180.jit.planning.task import Task
@@ -20,7 +21,9 @@ __all__ = [
     "is_along",
     "is_channel_sum",
     "is_pool",
+    "name_of",
     "ordered",
+    "over",
     "simplified",
     "single_reader",
 ]
@@ -112,6 +115,19 @@ def single_reader(claims: Claims, number: int, name: str) -> tuple[int, Instruct
     if at is None or not _is_map(claims.program.instructions[at], name):
         return None
     return at, claims.program.instructions[at]
+
+
+def name_of(number: int) -> str:
+    """What a value is called in an expression."""
+    return f"%{number}"
+
+
+def over(kind: Map, inputs: tuple[int, ...]) -> Expression:
+    """The body of a map over the names of values."""
+    body = kind.body
+    for word, number in zip(kind.inputs, inputs, strict=True):
+        body = substitute(body, variable(word), variable(name_of(number)))
+    return body
 
 
 def bias_of(claims: Claims, number: int) -> tuple[list[int], int, int] | None:

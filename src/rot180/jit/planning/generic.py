@@ -30,7 +30,7 @@ from rot180.jit.families.pointwise import Pointwise, Reduce
 from rot180.jit.families.rest import ClearRest
 from rot180.jit.planning.task import Call, Places, Temporary
 
-__all__ = ["generic_calls", "lower"]
+__all__ = ["clear_rest", "generic_calls", "lower"]
 
 
 @functools.singledispatch
@@ -117,12 +117,13 @@ def _(
 
 def generic_calls(instruction: Instruction, where: Places) -> list[Call]:
     """One instruction of a program as calls of kernels; dead lanes of what it makes become 0."""
-    return [*_own_calls(instruction, where), *_clear_rest(instruction, where)]
+    return [*_own_calls(instruction, where), *clear_rest(instruction.outputs, where)]
 
 
-def _clear_rest(instruction: Instruction, where: Places) -> list[Call]:
+def clear_rest(numbers: Sequence[int], where: Places) -> list[Call]:
+    """0 in the dead lanes of values that were just made."""
     found = []
-    for number in instruction.outputs:
+    for number in numbers:
         planes = where.planes.get(number)
         if planes is not None and planes.images % planes.block and where.dtypes[number].kind == "f":
             kernel = ClearRest(planes, where.dtypes[number].name)

@@ -3,6 +3,7 @@
 * Every array of every kernel has a buffer, at least as large as what the kernel reaches, of
   floats where it computes in them.
 * Buffers of the arena begin at cache lines, inside of it, with the slack behind them.
+* What holds one block of images is used in a segment only, and each thread has its own.
 * Rows of a segment are together and go by the same blocks; threads outside of one are as many as
   the plan has.
 """
@@ -48,8 +49,8 @@ def check_plan(plan: Plan) -> None:
     for name, buffer in plan.buffers.items():
         if buffer.offset is None:
             continue
-        inside = 0 <= buffer.offset <= plan.size - buffer.bytes - ALIGNMENT
-        if not inside or buffer.offset % ALIGNMENT:
+        inside = buffer.offset >= 0 and buffer.spans(plan.parts)[-1][1] <= plan.size - ALIGNMENT
+        if not inside or buffer.offset % ALIGNMENT or buffer.each % ALIGNMENT:
             where = f"{buffer} in {plan.size} bytes"
             _broken(f"buffer {name}", "a cache line inside of the arena", where)
     left = 0
@@ -75,6 +76,12 @@ def _check_row(plan: Plan, row: Row, segment: bool) -> None:
         if buffer is None:
             _broken(f"{row.title}, array {array}", "a buffer", f"none of name {name}")
         size = needed.get(array, 0) * (plan.parts if array == "scratch" else 1)
+        if buffer.each:  # what a thread goes through block by block
+            if not segment or not 0 < buffer.bytes < buffer.each:
+                _broken(
+                    f"{row.title}, array {array}", "a segment, and room for a block", f"{buffer}"
+                )
+            size = -(-size // blocks)
         if buffer.size < size:
             _broken(f"{row.title}, array {array}", f"{size} elements", f"{buffer.size}")
         floats = np.dtype(buffer.dtype).kind == "f"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from rot180.core.expression import Expression, substitute, variable
+from rot180.core.expression import Expression, variable
 from rot180.core.kinds import Map
 from rot180.core.program import Instruction
 from rot180.jit.families.update import Moved, Update
-from rot180.jit.planning.fuse import Claims
+from rot180.jit.planning.fuse import Claims, name_of, over
 from rot180.jit.planning.task import Call, Places, Task
 
 __all__ = ["update"]
@@ -77,28 +77,16 @@ def _move(claims: Claims, scope: int) -> _Move | None:
         i = program.instructions[place]
         if not isinstance(i.kind, Map) or i.kind.dtype is not None:
             return None
-        moves.append((_name(i.outputs[0]), _over(i.kind, i.inputs)))
+        moves.append((name_of(i.outputs[0]), over(i.kind, i.inputs)))
     new = {n: targets[n] for n in made if n in targets}
-    moves += [(_name(target), variable(_name(n))) for n, target in new.items()]
+    moves += [(name_of(target), variable(name_of(n))) for n, target in new.items()]
     cells = sorted({*(n for n in given if program.value(n).shape == shape), *new.values()})
     numbers = sorted(given - set(cells))
     kernel = Moved(
         math.prod(shape),
         tuple(moves),
-        tuple((_name(n), _name(n)) for n in cells),
-        tuple((_name(n), _name(n)) for n in numbers),
+        tuple((name_of(n), name_of(n)) for n in cells),
+        tuple((name_of(n), name_of(n)) for n in numbers),
     )
-    arrays = {_name(n): n for n in (*cells, *numbers)}
+    arrays = {name_of(n): n for n in (*cells, *numbers)}
     return _Move(places, kernel, arrays, new, program.value(next(iter(new))).dtype.name)
-
-
-def _name(number: int) -> str:
-    return f"%{number}"
-
-
-def _over(kind: Map, inputs: tuple[int, ...]) -> Expression:
-    """The body of a map over the names of values."""
-    body = kind.body
-    for word, number in zip(kind.inputs, inputs, strict=True):
-        body = substitute(body, variable(word), variable(_name(number)))
-    return body

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from rot180.core.kinds import Form
 from rot180.core.program import Instruction
+from rot180.jit.planning.chains import chain
 from rot180.jit.planning.fuse import Claims
 from rot180.jit.planning.generic import generic_calls
 from rot180.jit.planning.losses import cross_entropy
@@ -57,7 +58,7 @@ def generic(claims: Claims, at: int, i: Instruction) -> bool:
 
 PATTERNS: tuple[Callable[[Claims, int, Instruction], bool], ...] = (
     update, cross_entropy, batch_norm, global_mean, max_pool, mean_pool, convolution, linear,
-    channel_sum, reshaped, generic,
+    channel_sum, chain, reshaped, generic,
 )  # fmt: skip
-PLAIN = (update, reshaped, generic)
+PLAIN = (update, chain, reshaped, generic)
 """Those that ask for no planes."""

@@ -12,6 +12,7 @@ from rot180.jit.emission.target import Target
 from rot180.jit.families.halo import ClearHalo
 from rot180.jit.planning import arena
 from rot180.jit.planning.plan import Buffer, Plan, Row
+from rot180.jit.planning.rooms import Room, room_of
 from rot180.jit.planning.schedule import Draft, Group, Name, Span, groups, touching
 from rot180.jit.planning.task import Call, Places, Task, Temporary
 
@@ -21,7 +22,7 @@ __all__ = ["placed"]
 def placed(
     program: Program, target: Target, parts: int, tasks: list[Task],
     calls: list[tuple[Task, int, Call]], places: Places, outputs: dict[str, Name],
-    aliases: dict[int, int],
+    aliases: dict[int, int], whole: bool,
 ) -> Plan:  # fmt: skip
     """Order the calls, give every buffer a place, and set barriers."""
     outside = {v.number for v in program.values if v.role != "computed"} - set(places.planes)
@@ -47,27 +48,46 @@ def placed(
             names.append(name)
         drafts.append(Draft(task, call, tuple(names)))
     ordered_calls = groups(drafts, parts)
-    life = _lives(ordered_calls)
-    sizes = {
-        name: arena.Life(buffers[name].bytes, *life[name])
-        for name in life
-        if buffers[name].offset is not None
-    }
-    least = arena.peak(sizes)
-    offsets, size = arena.place(sizes)
-    halos: dict[Name, Planes] = {
-        name: places.planes[name]
-        for name in sizes
-        if isinstance(name, int) and _has_zeros(places, name)
-    }
-    apart = arena.place_apart(sizes, halos)
-    if apart[1] <= 1.15 * least:  # no halo is ever overwritten
-        offsets, size = apart
-    for placed_name, offset in offsets.items():
-        buffers[placed_name] = replace(buffers[placed_name], offset=offset)
+    size, least = _laid_out(ordered_calls, buffers, places, whole)
     ordered_calls = _with_cleared_halos(ordered_calls, buffers, places)
     table = _with_barriers(ordered_calls, buffers, parts)
     return Plan(program, target, parts, tuple(tasks), table, buffers, size, least, outputs)
+
+
+def _laid_out(
+    calls: list[Group], buffers: dict[Name, Buffer], places: Places, whole: bool
+) -> tuple[int, int]:
+    """Give every buffer of the arena its offset; bytes of the arena, and how many live at once."""
+    life = {n: at for n, at in _lives(calls).items() if buffers[n].offset is not None}
+    halos: dict[Name, Planes] = {
+        n: places.planes[n] for n in life if isinstance(n, int) and _has_zeros(places, n)
+    }
+    rooms: dict[Name, Room] = {}
+    taken: dict[Name, arena.Life] = {}
+    needed: dict[Name, arena.Life] = {}
+    for at, group in enumerate([] if whole else calls):
+        alone = {n for n in life if life[n] == (at, at)}
+        room = room_of(group, alone, buffers, halos, places)
+        if room.offsets:  # the last thread's slack is that of all
+            rooms["room", at] = room
+            taken["room", at] = arena.Life(room.size * places.parts - arena.ALIGNMENT, at, at)
+            needed["room", at] = arena.Life(room.least * places.parts, at, at)
+    inside = {name for room in rooms.values() for name in room.offsets}
+    shared = {n: arena.Life(buffers[n].bytes, *life[n]) for n in life if n not in inside}
+    least = arena.peak(needed | shared)
+    taken |= shared
+    offsets, size = arena.place(taken)
+    apart = arena.place_apart(taken, {n: p for n, p in halos.items() if n in shared})
+    if apart[1] <= 1.15 * least:  # no halo is ever overwritten
+        offsets, size = apart
+    for name in shared:
+        buffers[name] = replace(buffers[name], offset=offsets[name])
+    for key, room in rooms.items():
+        for name, offset in room.offsets.items():
+            one = buffers[name].size // places.planes[name].blocks  # type: ignore[index]
+            at = offsets[key] + offset
+            buffers[name] = replace(buffers[name], size=one, offset=at, each=room.size)
+    return size, least
 
 
 def _has_zeros(places: Places, name: int) -> bool:
@@ -112,14 +132,12 @@ def _with_cleared_halos(
 
     What is used for nothing else is zero from the start and stays so: kernels leave halos alone.
     """
-    spans = {
-        name: (b.offset, b.offset + b.bytes) for name, b in buffers.items() if b.offset is not None
-    }
+    spans = {n: b.spans(places.parts) for n, b in buffers.items() if b.offset is not None}
     clear: set[Name] = set()
-    for name, (start, end) in spans.items():
+    for name, own in spans.items():
         if not isinstance(name, int) or not _has_zeros(places, name):
             continue
-        others = (o for o, (s, e) in spans.items() if o != name and s < end and start < e)
+        others = (o for o in spans if o != name and _overlap(own, spans[o]))
         if any(not _same_place(places, buffers, name, other) for other in others):
             clear.add(name)
     found: list[Group] = []
@@ -139,12 +157,17 @@ def _with_cleared_halos(
     return found
 
 
+def _overlap(some: list[tuple[int, int]], others: list[tuple[int, int]]) -> bool:
+    return any(start < stop and begin < end for start, end in some for begin, stop in others)
+
+
 def _same_place(places: Places, buffers: dict[Name, Buffer], name: int, other: Name) -> bool:
     """Whether two values lie at one place in the same planes: their halos are the same cells."""
     if not isinstance(other, int) or places.dtypes[other] != places.dtypes[name]:
         return False
     same = places.planes.get(other) == places.planes[name]
-    return same and buffers[other].offset == buffers[name].offset
+    place, another = buffers[name], buffers[other]
+    return same and (place.offset, place.each) == (another.offset, another.each)
 
 
 def _with_barriers(calls: list[Group], buffers: dict[Name, Buffer], parts: int) -> tuple[Row, ...]:
@@ -153,8 +176,8 @@ def _with_barriers(calls: list[Group], buffers: dict[Name, Buffer], parts: int) 
     read: list[Span] = []
     written: list[Span] = []
     for group in calls:
-        reads = [_span(name, buffers) for draft in group for name in draft.read]
-        writes = [_span(name, buffers) for draft in group for name in draft.written]
+        reads = [s for draft in group for n in draft.read for s in _spans(n, buffers, parts)]
+        writes = [s for draft in group for n in draft.written for s in _spans(n, buffers, parts)]
         barrier = any(
             touching(some, others)
             for some, others in ((reads, written), (writes, written), (writes, read))
@@ -180,8 +203,7 @@ def _with_barriers(calls: list[Group], buffers: dict[Name, Buffer], parts: int) 
     return tuple(found)
 
 
-def _span(name: Name, buffers: dict[Name, Buffer]) -> Span:
-    b = buffers[name]
-    if b.offset is None:
-        return name, 0, 1
-    return None, b.offset, b.offset + b.bytes
+def _spans(name: Name, buffers: dict[Name, Buffer], parts: int) -> list[Span]:
+    if buffers[name].offset is None:
+        return [(name, 0, 1)]
+    return [(None, start, end) for start, end in buffers[name].spans(parts)]

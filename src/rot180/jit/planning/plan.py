@@ -27,16 +27,32 @@ class Buffer:
         dtype: type of its elements.
         size: elements.
         offset: bytes from the start of the arena; None: outside (inputs, parameters, outputs).
+        each: bytes from one thread's own to the next thread's, each of which holds a single block
+            of images; 0: it is whole, and there for all.
     """
 
     dtype: str
     size: int
     offset: int | None
+    each: int = 0
 
     @property
     def bytes(self) -> int:
         """Its size in bytes."""
         return self.size * np.dtype(self.dtype).itemsize
+
+    def spans(self, parts: int) -> list[tuple[int, int]]:
+        """Where it begins and ends in the arena, each thread's own if there are several."""
+        start = self.offset or 0
+        copies = range(parts if self.each else 1)
+        return [(start + i * self.each, start + i * self.each + self.bytes) for i in copies]
+
+    def address(self, part: int, parts: int, blocks: int) -> int:
+        """The offset to which a block's place in the whole value is added, for one block."""
+        if not self.each:
+            return self.offset or 0
+        owner = next(w for w in range(parts) if part < (w + 1) * blocks // parts)
+        return (self.offset or 0) + owner * self.each - part * self.bytes
 
 
 @dataclass(frozen=True)
@@ -106,6 +122,7 @@ class Plan:
             if buffer.offset is not None and name in life:
                 first, last = life[name]
                 label = f"%{name}" if isinstance(name, int) else f"{name[0]} of {name[1]}"
+                label += "" if not buffer.each else f", a block for each of {self.parts} threads"
                 text = f"{buffer.offset:>12} {buffer.bytes:>12}  calls {first}–{last}  {label}"
                 rows.append((buffer.offset, text))
         return "\n".join(["      offset        bytes", *(text for _, text in sorted(rows))])

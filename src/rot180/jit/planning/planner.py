@@ -12,6 +12,7 @@ from rot180.core.program import Instruction, Program
 from rot180.jit.emission.layout import Layout, Planes, plain
 from rot180.jit.emission.target import Target
 from rot180.jit.families.convert import Pack, Unpack
+from rot180.jit.planning.absorb import absorbed
 from rot180.jit.planning.fuse import Claims, ordered, simplified
 from rot180.jit.planning.generic import generic_calls
 from rot180.jit.planning.layouts import all_planes, batched_values, float_of, images_of
@@ -31,6 +32,7 @@ def make_plan(
     *,
     precision: str = "fast",
     images: int | None = None,
+    whole: bool = False,
 ) -> Plan:
     """Plan a program.
 
@@ -40,8 +42,9 @@ def make_plan(
         parts: how many threads there will be.
         precision: "fast", or "direct" to refuse Winograd.
         images: N; the first size of input x by default.
+        whole: keep all images of every value, also where one block at a time would do.
     """
-    program = simplified(program)
+    program = absorbed(simplified(program))
     if images is None:
         images = images_of(program)
     dtype = float_of(program)
@@ -61,7 +64,7 @@ def make_plan(
     for number, task in enumerate(all_tasks):
         calls += [(task, number, call) for call in task.lower(places)]
     aliases = _aliases(tasks)  # again: a view may have turned out to be a copy
-    return placed(program, target, parts, all_tasks, calls, places, outputs, aliases)
+    return placed(program, target, parts, all_tasks, calls, places, outputs, aliases, whole)
 
 
 def _fused(program: Program, batched: Iterable[int]) -> list[Task]:

@@ -57,8 +57,8 @@ Group = list[Draft]
 def groups(drafts: Sequence[Draft], parts: int) -> list[Group]:
     """The calls in an order that keeps every dependency, as few groups as that allows.
 
-    What depends on nothing that is made in a step comes first. Then calls that can go by blocks, as
-    long as any is ready, and only then, in the given order, another.
+    What waits for no block of images comes first: weights are made ready. Then calls that can go by
+    blocks, as long as any is ready, and only then, in the given order, another.
     """
     before = _dependencies(drafts)
     waiting = list(range(len(drafts)))
@@ -68,11 +68,11 @@ def groups(drafts: Sequence[Draft], parts: int) -> list[Group]:
     def ready() -> list[int]:
         return [n for n in waiting if before[n] <= done]
 
-    early = [n for n in ready() if not drafts[n].blocks and _prepares(drafts[n])]
-    for n in early:
-        found.append([drafts[n]])
-        waiting.remove(n)
-    done.update(early)
+    while early := [n for n in ready() if not drafts[n].blocks]:
+        for n in early:
+            found.append([drafts[n]])
+            waiting.remove(n)
+        done.update(early)
     open_blocks = 0
     while waiting:
         able = ready()
@@ -88,11 +88,6 @@ def groups(drafts: Sequence[Draft], parts: int) -> list[Group]:
         waiting.remove(n)
         done.add(n)
     return found
-
-
-def _prepares(draft: Draft) -> bool:
-    """Whether a call makes temporaries only: transformed weights, cleared sums."""
-    return all(isinstance(name, tuple) and name[0] != "output" for name in draft.written)
 
 
 def worthwhile(blocks: int, parts: int) -> bool:
