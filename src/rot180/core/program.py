@@ -124,7 +124,7 @@ class Check:
     values: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Guard:
     """Something outside that shaped the program; it is stale when this has changed.
 
@@ -248,9 +248,10 @@ class Program:
         for check, computed in self._tests:
             known = self._computed(check.values, fed) if computed else fed
             check.test(*(known[number] for number in check.values))
-        for number, dtype, source in self._asked:
-            array = source()
-            fed[number] = array if array.__class__ is np.ndarray else np.asarray(array, dtype)
+        for number, dtype, source in self._scalars:
+            fed[number] = np.asarray(source(), dtype)
+        numbers, sources = self._living
+        fed.update(zip(numbers, [source() for source in sources], strict=True))
         return fed
 
     @functools.cached_property
@@ -265,13 +266,15 @@ class Program:
         )
 
     @functools.cached_property
-    def _asked(self) -> tuple[tuple[int, np.dtype[Any], Callable[[], Any]], ...]:
-        """(number, data type, source) of what is asked for at every step, in order."""
-        return tuple(
-            (value.number, value.dtype, self.sources[value.number])
-            for roles in (("scalar",), WRITTEN)
-            for value in self.of_role(*roles)
-        )
+    def _scalars(self) -> tuple[tuple[int, np.dtype[Any], Callable[[], Any]], ...]:
+        """(number, data type, source) of the numbers that are asked for at every step, in order."""
+        return tuple((v.number, v.dtype, self.sources[v.number]) for v in self.of_role("scalar"))
+
+    @functools.cached_property
+    def _living(self) -> tuple[tuple[int, ...], tuple[Callable[[], Array], ...]]:
+        """Numbers and sources of the arrays that live from step to step, in order."""
+        numbers = tuple(value.number for value in self.of_role(*WRITTEN))
+        return numbers, tuple(self.sources[number] for number in numbers)
 
     def run(self, feeds: Mapping[int, Array]) -> tuple[dict[str, Array], dict[int, Array]]:
         """Run every instruction by `core.run`.

@@ -158,6 +158,8 @@ def _index(ignore_index: int) -> Map:
 
 
 def _require_classes(what: str, classes: int, ignore_index: int, y: Array) -> None:
+    if y.size == 1 and 0 <= y.item() < classes:
+        return
     if y.size == 0 or y.view(f"u{y.itemsize}").max() < classes:  # as unsigned, −1 is large
         return
     bad = (y != ignore_index) & ((y < 0) | (y >= classes))

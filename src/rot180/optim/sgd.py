@@ -67,8 +67,12 @@ class SGD(Optimizer):
 
     def law(self, group: Group) -> Law:
         """The law as the settings stand."""
-        keys = ("momentum", "dampening", "weight_decay", "nesterov")
-        return _law(*(bool(group[key]) for key in keys))
+        return _law(
+            bool(group["momentum"]),
+            bool(group["dampening"]),
+            bool(group["weight_decay"]),
+            bool(group["nesterov"]),
+        )
 
 
 @functools.lru_cache(maxsize=16)

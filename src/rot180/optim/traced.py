@@ -84,8 +84,9 @@ def _state_source(
     optimizer: Optimizer, group: Group, law: Law, parameter: Tensor, name: str
 ) -> Callable[[], Array]:
     def source() -> Array:
-        known: Array | None = optimizer.state.get(parameter, {}).get(name)
-        if known is None:
+        try:
+            known: Array = optimizer.state[parameter][name]
+        except KeyError:
             known = optimizer.started(parameter, law, optimizer.settings(group))[name]
         return known
 
