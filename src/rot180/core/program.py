@@ -124,7 +124,7 @@ class Check:
     values: tuple[int, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Guard:
     """Something outside that shaped the program; it is stale when this has changed.
 
