@@ -12,7 +12,8 @@ from rot180.core import expression as e
 from rot180.jit.emission.access import access
 from rot180.jit.emission.layout import Layout, Planes, plain
 from rot180.jit.emission.target import TARGETS
-from rot180.jit.families.pointwise import Pointwise, Reduce
+from rot180.jit.families.pointwise import Pointwise
+from rot180.jit.families.reduce import Reduce
 
 x, y, s, c = (e.variable(name) for name in "xysc")
 ALL = (0, 1, 2, 3)

@@ -13,11 +13,11 @@ from typing import Any
 from llvmlite import ir
 
 from rot180.core.expression import Expression, in_order
-from rot180.jit.emission.access import Access
+from rot180.jit.emission.access import Access, Phase
 from rot180.jit.emission.emit import I64, Emitter, Index
 from rot180.jit.emission.functions import FUNCTIONS
 
-__all__ = ["as_float", "as_integer", "converted", "evaluate", "load", "store"]
+__all__ = ["as_float", "as_integer", "converted", "evaluate", "load", "loaded", "store"]
 
 Value = Any
 
@@ -128,6 +128,12 @@ def load(k: Emitter, a: Access, offset: Index, step: int, lanes: int) -> Value:
             v = ir.Constant(ir.VectorType(one.type, lanes), ir.Undefined)
         v = k.builder.insert_element(v, one, ir.Constant(ir.IntType(32), lane))
     return _widened(k, v, a.dtype)
+
+
+def loaded(k: Emitter, phase: Phase, skip: int, indices: Sequence[Index]) -> dict[str, Value]:
+    """A vector of every array of a nest but the first `skip`, by name."""
+    inputs = list(zip(phase.accesses, phase.steps, strict=True))[skip:]
+    return {a.name: load(k, a, a.offset(k, indices), step, phase.lanes) for a, step in inputs}
 
 
 def store(k: Emitter, v: Value, a: Access, offset: Index, step: int) -> None:

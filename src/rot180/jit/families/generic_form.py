@@ -27,7 +27,8 @@ from rot180.jit.emission.emit import Emitter, Index, Variable
 from rot180.jit.emission.layout import Layout
 from rot180.jit.emission.scalars import as_float, as_integer, load, store
 from rot180.jit.emission.target import Target
-from rot180.jit.families.pointwise import Pointwise, Reduce
+from rot180.jit.families.pointwise import Pointwise
+from rot180.jit.families.reduce import Reduce
 
 __all__ = ["GenericForm", "as_nest"]
 

@@ -12,8 +12,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from rot180.core import declare
 from rot180.core.affine import Affine
 from rot180.core.kinds import Form, Map, pointwise
@@ -33,9 +31,9 @@ _NEGATIVE = pointwise("neg", lambda x: -x)
 def absorbed(program: Program) -> Program:
     """The program with sums and products for each channel in the weights before them."""
     kept = {n for _, n in (*program.outputs, *program.writes)}
-    writer = _Writer(program)
     gone: set[int] = set()
     instead: dict[int, list[Instruction]] = {}
+    values: list[Value] = []
     for at, i in enumerate(program.instructions):
         place = _place_of_weight(i.kind)
         steps = [] if place is None else _steps(program, i.outputs[0], kept)
@@ -43,14 +41,15 @@ def absorbed(program: Program) -> Program:
             continue
         last = steps[-1][0]
         gone.update((at, *(step for step, _, _ in steps)))
-        instead[last] = writer.scaled(i, place, steps, program.instructions[last])
+        writer = _Writer(program, values, program.instructions[last])
+        instead[last] = writer.scaled(i, place, steps)
     if not gone:
         return program
     instructions = []
     for at, i in enumerate(program.instructions):
         instructions += instead.get(at, [] if at in gone else [i])
-    values = (*program.values, *writer.values)
-    return replace(program, values=values, instructions=tuple(instructions)).live()
+    known = (*program.values, *values)
+    return replace(program, values=known, instructions=tuple(instructions)).live()
 
 
 def _place_of_weight(kind: object) -> tuple[int, int] | None:
@@ -109,21 +108,23 @@ def _along_channels(program: Program, number: int) -> int | None:
 
 
 class _Writer:
-    """Writes new instructions, and the values that they make."""
+    """Writes the instructions that stand for a layer and the steps behind it.
 
-    def __init__(self, program: Program) -> None:
-        self.program = program
-        self.values: list[Value] = []
-        self._next = 1 + max(v.number for v in program.values)
+    Args:
+        program: the program.
+        values: new values, to which its own are added.
+        last: the last of the steps.
+    """
+
+    def __init__(self, program: Program, values: list[Value], last: Instruction) -> None:
+        self._program, self._values, self._last = program, values, last
+        self._first = 1 + max(v.number for v in program.values)
         self._made: list[Instruction] = []
-        self._like = Instruction(_NEGATIVE, (), ())
 
     def scaled(
-        self, i: Instruction, place: tuple[int, int], steps: Sequence[tuple[int, str, int]],
-        last: Instruction,
-    ) -> list[Instruction]:  # fmt: skip
-        """What stands for a layer and the steps behind it, up to the last of them."""
-        self._made, self._like = [], last
+        self, i: Instruction, place: tuple[int, int], steps: Sequence[tuple[int, str, int]]
+    ) -> list[Instruction]:
+        """The layer `i`, the place of its weights' channels, and the steps as `_steps` tells."""
         scale: int | None = None
         shift: int | None = None
         for _, name, given in steps:
@@ -140,28 +141,28 @@ class _Writer:
         if scale is not None:
             along = self._along(scale, self._spec(inputs[weight]).shape, axis)
             inputs[weight] = self._map("mul", inputs[weight], along)
-        spec = self._spec(last.outputs[0])
+        spec = self._spec(self._last.outputs[0])
         if shift is None:
-            self._made.append(replace(i, inputs=tuple(inputs), outputs=last.outputs))
+            self._made.append(replace(i, inputs=tuple(inputs), outputs=self._last.outputs))
         else:
             made = self._value(spec)
             self._made.append(replace(i, inputs=tuple(inputs), outputs=(made,)))
             along = self._along(shift, spec.shape, 1)
-            self._made.append(replace(last, kind=_STEPS["add"], inputs=(made, along)))
+            self._made.append(replace(self._last, kind=_STEPS["add"], inputs=(made, along)))
         return self._made
 
     def _spec(self, number: int) -> Spec:
-        found = next((v.spec for v in self.values if v.number == number), None)
-        return self.program.value(number).spec if found is None else found
+        new = number - self._first
+        return self._program.value(number).spec if new < 0 else self._values[new].spec
 
     def _value(self, spec: Spec) -> int:
-        self.values.append(Value(self._next, spec, "computed"))
-        self._next += 1
-        return self.values[-1].number
+        number = self._first + len(self._values)
+        self._values.append(Value(number, spec, "computed"))
+        return number
 
     def _do(self, kind: Map | Form, spec: Spec, *inputs: int) -> int:
         made = self._value(spec)
-        self._made.append(replace(self._like, kind=kind, inputs=inputs, outputs=(made,)))
+        self._made.append(replace(self._last, kind=kind, inputs=inputs, outputs=(made,)))
         return made
 
     def _map(self, name: str, *inputs: int) -> int:
@@ -173,10 +174,10 @@ class _Writer:
         count = math.prod(spec.shape)
         if spec.shape == (count,):
             return number
-        words = " ".join("i" if size == count > 1 else "0" for size in spec.shape)
-        form = declare("reshape", x=words, y="i" if count > 1 else "0")
+        words = " ".join("i" if size > 1 else "0" for size in spec.shape)
+        form = declare("reshape", x=words, y="i")
         bound = form.bind(0, "y", {"x": spec.shape, "y": (count,)}, {"i": count})
-        return self._do(bound, Spec((count,), np.dtype(spec.dtype)), number)
+        return self._do(bound, Spec((count,), spec.dtype), number)
 
     def _along(self, vector: int, shape: tuple[int, ...], axis: int) -> int:
         """A vector repeated along everything but one axis of a shape."""

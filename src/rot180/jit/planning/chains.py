@@ -73,7 +73,7 @@ def _is_simple(claims: Claims, i: Instruction) -> bool:
 
 
 def _joined(claims: Claims, last: int) -> _Chain:
-    """A map with all before it that can be computed at its place."""
+    """A map with all before it, in the same phase, that can be computed at its place."""
     program = claims.program
     i = program.instructions[last]
     assert isinstance(i.kind, Map)
@@ -85,7 +85,9 @@ def _joined(claims: Claims, last: int) -> _Chain:
         place, before = claims.maker(number) or (-1, None)
         if before is None or not claims.free(place) or program.value(number).shape != shape:
             continue
-        if place in found.places or not claims.hidden(number, set(found.places)):
+        if place in found.places or before.phase != i.phase:
+            continue
+        if not claims.hidden(number, set(found.places)):
             continue
         axes = _repeats(before.kind)
         if axes is not None:

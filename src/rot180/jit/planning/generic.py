@@ -26,7 +26,8 @@ from rot180.jit.emission.layout import Layout
 from rot180.jit.families.drawn import Drawn
 from rot180.jit.families.generic_form import GenericForm, as_nest
 from rot180.jit.families.generic_select import Chosen
-from rot180.jit.families.pointwise import Pointwise, Reduce
+from rot180.jit.families.pointwise import Pointwise
+from rot180.jit.families.reduce import Reduce
 from rot180.jit.families.rest import ClearRest
 from rot180.jit.planning.task import Call, Places, Temporary
 

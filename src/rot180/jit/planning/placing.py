@@ -84,7 +84,7 @@ def _laid_out(
         buffers[name] = replace(buffers[name], offset=offsets[name])
     for key, room in rooms.items():
         for name, offset in room.offsets.items():
-            one = buffers[name].size // places.planes[name].blocks  # type: ignore[index]
+            one = buffers[name].size // places.planes[name].blocks
             at = offsets[key] + offset
             buffers[name] = replace(buffers[name], size=one, offset=at, each=room.size)
     return size, least

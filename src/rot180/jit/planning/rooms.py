@@ -30,7 +30,7 @@ class Room:
         least: bytes that live at once at the fullest moment.
     """
 
-    offsets: Mapping[Name, int]
+    offsets: Mapping[int, int]
     size: int
     least: int
 
@@ -48,7 +48,7 @@ def room_of(
         halos: planes of the values with a halo, which stays zero where that costs little memory.
         places: what tasks were told.
     """
-    lives: dict[Name, Life] = {}
+    lives: dict[int, Life] = {}
     blocks = group[0].blocks
     for at, draft in enumerate(group if len(group) > 1 else ()):
         for name in draft.names:
