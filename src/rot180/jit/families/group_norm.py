@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 
 from rot180.jit.emission.emit import Emitter, Index, Variable
+from rot180.jit.emission.kernel import ByBlocks
 from rot180.jit.emission.layout import Planes
 from rot180.jit.emission.rows import (
     cells_of,
@@ -117,7 +118,7 @@ class _Norm:
 
 
 @dataclass(frozen=True)
-class GroupNorm(_Norm):
+class GroupNorm(ByBlocks, _Norm):
     """z, and the mean and rstd of every image and group, which lie like (N, groups) in blocks.
 
     Attributes:
@@ -201,7 +202,7 @@ class _Backward(_Norm):
 
 
 @dataclass(frozen=True)
-class GroupNormGrad(_Backward):
+class GroupNormGrad(ByBlocks, _Backward):
     """dx from g, x and what the forward pass wrote.
 
     Weights of channels: "sums" and "dots" lie like (N, C) in blocks; added up over the images they

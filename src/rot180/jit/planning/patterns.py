@@ -12,6 +12,7 @@ from rot180.core.program import Instruction
 from rot180.jit.planning.chains import chain
 from rot180.jit.planning.fuse import Claims
 from rot180.jit.planning.generic import generic_calls
+from rot180.jit.planning.group_norms import group_norm
 from rot180.jit.planning.losses import cross_entropy
 from rot180.jit.planning.moves import update
 from rot180.jit.planning.norms import batch_norm
@@ -57,8 +58,8 @@ def generic(claims: Claims, at: int, i: Instruction) -> bool:
 
 
 PATTERNS: tuple[Callable[[Claims, int, Instruction], bool], ...] = (
-    update, cross_entropy, batch_norm, global_mean, max_pool, mean_pool, convolution, linear,
-    channel_sum, chain, reshaped, generic,
+    update, cross_entropy, batch_norm, group_norm, global_mean, max_pool, mean_pool, convolution,
+    linear, channel_sum, chain, reshaped, generic,
 )  # fmt: skip
 PLAIN = (update, chain, reshaped, generic)
 """Those that ask for no planes."""
