@@ -12,6 +12,7 @@ import rot180 as rt
 from rot180.core import Tracer
 from rot180.jit import host, make_plan
 from rot180.jit.families.pointwise import Pointwise
+from rot180.jit.families.reduce import Reduce
 
 SHAPES = {"x": (20, 3, 5, 6), "c": (3, 1, 1), "row": (6,), "each": (20, 3, 1, 1), "one": (1, 1)}
 
@@ -42,6 +43,27 @@ LAWS = {
     "two branches that meet": lambda x, c, **_: rt.exp(x * c) - rt.log(x + c),
     "one that is read twice": lambda x, **_: (x + 1.0) * (x + 1.0) - x,
 }
+
+
+SUMS = {
+    "all": lambda x, c, **_: rt.sum((x - c) * (x - c)),
+    "over images": lambda x, **_: rt.sum(rt.exp(-x) * x, axis=0),
+    "of each image": lambda x, row, **_: rt.sum(rt.sqrt(x * row) - row, axis=(1, 2, 3)),
+    "over channels": lambda x, each, **_: rt.sum(x * each * 2.0, axis=1, keepdims=True),
+    "of each channel": lambda x, one, **_: rt.sum((x + one) * 0.5, axis=(0, 2, 3)),
+    "over rows": lambda x, c, **_: rt.sum(rt.tanh(x * c) + c, axis=3),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("parts", [1, 2])
+@pytest.mark.parametrize("law", SUMS)
+def test_a_sum_joins_its_chain(law: str, parts: int, dtype: str) -> None:
+    program, given = traced(SUMS[law], dtype)
+    plan = make_plan(program, host(), parts, images=SHAPES["x"][0])
+    assert not [row for row in plan.rows if isinstance(row.call.kernel, Pointwise)]
+    assert [row for row in plan.rows if isinstance(row.call.kernel, Reduce)]
+    compared(program, parts, given, 1e-12 if dtype == "float64" else 1e-5)
 
 
 @pytest.mark.parametrize("parts", [1, 2])

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rot180.core.expression import substitute, variable
@@ -29,9 +29,9 @@ from rot180.jit.families.generic_select import Chosen
 from rot180.jit.families.pointwise import Pointwise
 from rot180.jit.families.reduce import Reduce
 from rot180.jit.families.rest import ClearRest
-from rot180.jit.planning.task import Call, Places, Temporary
+from rot180.jit.planning.task import Argument, Call, Places, Temporary
 
-__all__ = ["clear_rest", "generic_calls", "lower"]
+__all__ = ["calls_of", "clear_rest", "generic_calls", "lower"]
 
 
 @functools.singledispatch
@@ -140,16 +140,23 @@ def _own_calls(instruction: Instruction, where: Places) -> list[Call]:
         [where.layouts[n] for n in instruction.outputs],
         [where.dtypes[n].name for n in numbers],
     )
-    arrays: dict[str, int | Temporary] = dict(zip(names, numbers, strict=True))
+    written = names[len(instruction.inputs) :]
+    return calls_of(kernel, dict(zip(names, numbers, strict=True)), written, where)
+
+
+def calls_of(
+    kernel: Kernel, arrays: Mapping[str, Argument], written: tuple[str, ...], where: Places
+) -> list[Call]:
+    """The call of a kernel; of sums of which there are few the calls of two."""
     steps = kernel.split() if isinstance(kernel, Reduce) and where.parts > 1 else None
-    if steps is not None:
-        first, second = steps
-        size = math.prod(second.extents)
-        partial = {a.name: Temporary(a.name, size, a.dtype) for a in second.reads}
-        written = {a.name: arrays[a.name] for a in second.writes}
-        read = {a.name: arrays[a.name] for a in first.reads}
-        return [
-            Call(first, {**partial, **read}, tuple(partial)),
-            Call(second, {**written, **partial}, tuple(written), small=True),
-        ]
-    return [Call(kernel, arrays, names[len(instruction.inputs) :])]
+    if steps is None:
+        return [Call(kernel, arrays, written)]
+    first, second = steps
+    size = math.prod(second.extents)
+    partial = {a.name: Temporary(a.name, size, a.dtype) for a in second.reads}
+    sums = {a.name: arrays[a.name] for a in second.writes}
+    read = {a.name: arrays[a.name] for a in first.reads}
+    return [
+        Call(first, {**partial, **read}, tuple(partial)),
+        Call(second, {**sums, **partial}, tuple(sums), small=True),
+    ]

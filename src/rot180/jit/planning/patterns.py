@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from rot180.core.kinds import Form
 from rot180.core.program import Instruction
-from rot180.jit.planning.chains import chain
+from rot180.jit.planning.chains import chain, chained_sum
 from rot180.jit.planning.fuse import Claims
 from rot180.jit.planning.generic import generic_calls
 from rot180.jit.planning.group_norms import group_norm
@@ -59,7 +59,7 @@ def generic(claims: Claims, at: int, i: Instruction) -> bool:
 
 PATTERNS: tuple[Callable[[Claims, int, Instruction], bool], ...] = (
     update, cross_entropy, batch_norm, group_norm, global_mean, max_pool, mean_pool, convolution,
-    linear, channel_sum, chain, reshaped, generic,
+    linear, channel_sum, chained_sum, chain, reshaped, generic,
 )  # fmt: skip
-PLAIN = (update, chain, reshaped, generic)
+PLAIN = (update, chained_sum, chain, reshaped, generic)
 """Those that ask for no planes."""
