@@ -116,8 +116,8 @@ class Runner:
         self._calls = calls
         self._driver = self._library.driver()
         self._linger = self._library.linger()
-        self._meeting = aligned(ALIGNMENT)[: waiting.MEETING.itemsize].view(waiting.MEETING)
-        self._entered = self._meeting["entered"]
+        self._meeting = aligned(ALIGNMENT)[: waiting.MEETING.itemsize]
+        self._entered = self._meeting.view(waiting.MEETING)["entered"]
         self._table = calls.ctypes.data, len(calls)
         self._shared = self._meeting.ctypes.data, waiting.system_function()
         self.outputs: dict[str, Array] = {}
@@ -209,7 +209,7 @@ class Runner:
             self._point(name, array)
         for name, output in self._given:
             output[...] = held[name].reshape(output.shape)
-        self._meeting[:] = 0
+        self._meeting.fill(0)
         run_together(self._work, self.plan.parts, self._linger)
         return self.outputs
 
