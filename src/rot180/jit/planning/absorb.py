@@ -17,6 +17,7 @@ from rot180.core.affine import Affine
 from rot180.core.kinds import Form, Map, pointwise
 from rot180.core.program import Instruction, Program, Value
 from rot180.core.results import Spec
+from rot180.jit.planning.fuse import repeats
 
 __all__ = ["absorbed"]
 
@@ -97,14 +98,11 @@ def _steps(program: Program, number: int, kept: set[int]) -> list[tuple[int, str
 def _along_channels(program: Program, number: int) -> int | None:
     """The vector that a value repeats along everything but axis 1."""
     made = program.makers.get(number)
-    kind = None if made is None else program.instructions[made].kind
-    if made is None or not isinstance(kind, Form) or (kind.name, kind.output) != ("expand", "y"):
+    if made is None:
         return None
-    (x,), y = kind.inputs, kind.result
-    axes = [axis for axis in x.axes if axis.terms]
-    if len(y.axes) < 2 or axes != [y.axes[1]] or math.prod(x.shape) != y.shape[1]:
-        return None
-    return program.instructions[made].inputs[0]
+    i = program.instructions[made]
+    along = [axis for axis in repeats(i.kind) or () if axis is not None]
+    return i.inputs[0] if along == [1] else None
 
 
 class _Writer:

@@ -16,7 +16,7 @@ from rot180.jit.emission.access import Access, access
 from rot180.jit.emission.kernel import Kernel
 from rot180.jit.families.pointwise import Pointwise
 from rot180.jit.families.reduce import Reduce
-from rot180.jit.planning.fuse import Claims, name_of, over
+from rot180.jit.planning.fuse import Claims, name_of, over, repeats
 from rot180.jit.planning.generic import calls_of, clear_rest
 from rot180.jit.planning.task import Call, Places, Task
 
@@ -127,7 +127,7 @@ def _joined(claims: Claims, last: int, number: int) -> _Chain:
             continue
         if place != last and not claims.hidden(number, set(found.places)):
             continue
-        axes = _repeats(before.kind)
+        axes = repeats(before.kind)
         if axes is not None:
             found.places.append(place)
             found.repeated[name_of(number)] = before.inputs[0], axes
@@ -139,15 +139,6 @@ def _joined(claims: Claims, last: int, number: int) -> _Chain:
                 found.places += [place] if place != last else []
                 waiting += before.inputs
     return found
-
-
-def _repeats(kind: object) -> Axes | None:
-    """The axes of its result that what a form repeats runs along, None for another form."""
-    if not isinstance(kind, Form) or (kind.name, kind.output) != ("expand", "y"):
-        return None
-    loops = [axis.terms[0][0] if axis.terms else "" for axis in kind.result.axes]
-    (x,) = kind.inputs
-    return tuple(loops.index(axis.terms[0][0]) if axis.terms else None for axis in x.axes)
 
 
 def _pass(

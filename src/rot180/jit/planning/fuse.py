@@ -24,6 +24,7 @@ __all__ = [
     "name_of",
     "ordered",
     "over",
+    "repeats",
     "simplified",
     "single_reader",
 ]
@@ -145,13 +146,21 @@ def bias_of(claims: Claims, number: int) -> tuple[list[int], int, int] | None:
     return [made[0], at], add.outputs[0], made[1].inputs[0]
 
 
+def repeats(kind: object) -> tuple[int | None, ...] | None:
+    """For each axis of what a form repeats the axis of its result, None where it has one cell.
+
+    None for another form.
+    """
+    if not isinstance(kind, Form) or (kind.name, kind.output) != ("expand", "y"):
+        return None
+    loops = [axis.terms[0][0] if axis.terms else "" for axis in kind.result.axes]
+    (x,) = kind.inputs
+    return tuple(loops.index(axis.terms[0][0]) if axis.terms else None for axis in x.axes)
+
+
 def is_along(kind: object) -> bool:
     """Whether a form lays a vector along axis 1 of a shape, repeated on all others."""
-    if not isinstance(kind, Form) or kind.name != "expand" or kind.output != "y":
-        return False
-    (x,) = kind.inputs
-    y = kind.result
-    return len(x.axes) == 1 and len(y.axes) >= 2 and x.axes[0] == y.axes[1]
+    return repeats(kind) == (1,)
 
 
 def is_channel_sum(kind: object) -> bool:

@@ -16,7 +16,7 @@ from rot180.jit.planning.norm_calls import (
     Gradient,
     NormCall,
     call_of,
-    gradient_of,
+    claimed,
     norm_call,
     relu_behind,
     saved,
@@ -28,17 +28,17 @@ __all__ = ["group_norm"]
 
 def group_norm(claims: Claims, at: int, i: Instruction) -> bool:
     """Group, layer or instance norm with the ReLU behind it, and its gradient."""
+    program = claims.program
     norm = norm_call(claims, i, "group_norm", "layer_norm", "instance_norm")
-    if norm is None or not _is_served(claims.program, norm):
+    if norm is None or not _is_served(program, norm):
         return False
-    if norm.backward and gradient_of(claims, norm) is None:
-        return False
-    places = [*norm.forward, *relu_behind(claims, norm)]
-    gradient = gradient_of(claims, norm) if norm.backward else None
-    claims.take(places, _forward_task(claims.program, norm))
-    if gradient is not None:
-        claims.take(gradient.places, _backward_task(claims.program, norm, gradient))
-    return True
+    return claimed(
+        claims,
+        norm,
+        relu_behind(claims, norm),
+        lambda: _forward_task(program, norm),
+        lambda gradient: _backward_task(program, norm, gradient),
+    )
 
 
 def _is_served(program: Program, norm: NormCall) -> bool:

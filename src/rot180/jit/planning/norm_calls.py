@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from rot180.core.kinds import Map
 from rot180.core.program import Instruction, Scope
 from rot180.jit.planning.fuse import Claims, single_reader
-from rot180.jit.planning.task import Argument, Call, Temporary
+from rot180.jit.planning.task import Argument, Call, Task, Temporary
 
-__all__ = ["Gradient", "NormCall", "call_of", "gradient_of", "norm_call", "relu_behind", "saved"]
+__all__ = ["Gradient", "NormCall", "call_of", "claimed", "norm_call", "relu_behind", "saved"]
 
 
 @dataclass
@@ -98,6 +98,28 @@ def norm_call(claims: Claims, i: Instruction, *names: str) -> NormCall | None:
     return NormCall(scope, number, forward, backward, x, z)
 
 
+def claimed(
+    claims: Claims, norm: NormCall, behind: list[int], forward: Callable[[], Task],
+    backward: Callable[[Gradient], Task],
+) -> bool:  # fmt: skip
+    """Claim a norm with its gradient, if kernels make that.
+
+    Args:
+        claims: of the program.
+        norm: the norm, which knows what stands behind it.
+        behind: the places of that.
+        forward: makes its task.
+        backward: makes that of its gradient.
+    """
+    gradient = _gradient_of(claims, norm) if norm.backward else None
+    if norm.backward and gradient is None:
+        return False
+    claims.take([*norm.forward, *behind], forward())
+    if gradient is not None:
+        claims.take(gradient.places, backward(gradient))
+    return True
+
+
 def relu_behind(claims: Claims, norm: NormCall) -> list[int]:
     """Take a ReLU behind the norm along; its place."""
     rectified = single_reader(claims, norm.result, "relu")
@@ -107,11 +129,8 @@ def relu_behind(claims: Claims, norm: NormCall) -> list[int]:
     return [rectified[0]]
 
 
-def gradient_of(claims: Claims, norm: NormCall) -> Gradient | None:
-    """The gradient of a norm, None where it is not one that kernels make.
-
-    To be asked when it is known what follows the norm.
-    """
+def _gradient_of(claims: Claims, norm: NormCall) -> Gradient | None:
+    """The gradient of a norm that knows what stands behind it, None if kernels do not make it."""
     program, scope = claims.program, norm.scope
     inside = set(norm.forward) | set(norm.backward)
     known = {n for p in norm.forward for n in program.instructions[p].outputs}

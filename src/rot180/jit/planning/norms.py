@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rot180.core.program import Instruction
+from rot180.core.program import Instruction, Program
 from rot180.jit.emission.layout import Planes
 from rot180.jit.families.norm import BatchNorm, BatchNormGrad
 from rot180.jit.families.norm_blocks import (
@@ -18,7 +18,7 @@ from rot180.jit.planning.norm_calls import (
     Gradient,
     NormCall,
     call_of,
-    gradient_of,
+    claimed,
     norm_call,
     relu_behind,
     saved,
@@ -44,18 +44,17 @@ def batch_norm(claims: Claims, at: int, i: Instruction) -> bool:
     wanted = {scope.input("running_mean"), scope.input("running_var")} - {None}
     if set(running) != wanted or len(running) == 1:
         return False
-    if norm.backward and gradient_of(claims, norm) is None:
-        return False
-    places = [*norm.forward, *(_residual_behind(claims, norm) or relu_behind(claims, norm))]
-    gradient = gradient_of(claims, norm) if norm.backward else None
-    claims.take(places, _forward_task(claims, norm, running))
-    if gradient is not None:
-        claims.take(gradient.places, _backward_task(claims, norm, gradient))
-    return True
+    return claimed(
+        claims,
+        norm,
+        _residual_behind(claims, norm) or relu_behind(claims, norm),
+        lambda: _forward_task(program, norm, running),
+        lambda gradient: _backward_task(program, norm, gradient),
+    )
 
 
-def _forward_task(claims: Claims, norm: NormCall, running: dict[int, int]) -> Task:
-    program, scope, x = claims.program, norm.scope, norm.x
+def _forward_task(program: Program, norm: NormCall, running: dict[int, int]) -> Task:
+    scope, x = norm.scope, norm.x
     dtype, channels = program.value(x).dtype.name, program.value(x).shape[1]
     affine = scope.input("weight") is not None
 
@@ -106,8 +105,8 @@ def _residual_behind(claims: Claims, norm: NormCall) -> list[int]:
     return [at, rectified[0]]
 
 
-def _backward_task(claims: Claims, norm: NormCall, made: Gradient) -> Task:
-    program, scope, x = claims.program, norm.scope, norm.x
+def _backward_task(program: Program, norm: NormCall, made: Gradient) -> Task:
+    scope, x = norm.scope, norm.x
     dtype, channels = program.value(x).dtype.name, program.value(x).shape[1]
     affine = scope.input("weight") is not None
 

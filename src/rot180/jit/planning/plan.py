@@ -48,7 +48,10 @@ class Buffer:
         return [(start + i * self.each, start + i * self.each + self.bytes) for i in copies]
 
     def address(self, part: int, parts: int, blocks: int) -> int:
-        """The offset to which a block's place in the whole value is added, for one block."""
+        """The offset to which a block's place in the whole value is added, for one block.
+
+        Whose block it is says the driver: each worker takes as many in a row.
+        """
         if not self.each:
             return self.offset or 0
         owner = next(w for w in range(parts) if part < (w + 1) * blocks // parts)
